@@ -1,0 +1,29 @@
+/**
+ * A batch: columns in Arrow layout with a row count, as plain data over one transferable ArrayBuffer.
+ *
+ * Spans start at multiples of 8 bytes. `validity` is a bitmap, least significant bit first, 1 = not null, absent when no
+ * value is null. `offsets` (text, json, binary) is rowCount + 1 int32s into `values`, starting at 0. Value bytes under a
+ * null are zero for fixed widths and absent for variable ones. {@link ColumnType} says how each kind is stored.
+ */
+import type { Field } from '../model/column-type.js'
+
+/** A part of a batch's buffer, in bytes. */
+export interface Span {
+  readonly offset: number
+  readonly length: number
+}
+
+export interface Column {
+  readonly nullCount: number
+  readonly validity: Span | null
+  readonly offsets: Span | null
+  readonly values: Span
+}
+
+/** Structured-cloneable; `buffer` may be transferred, after which only the receiver may use the batch. */
+export interface Batch {
+  readonly fields: readonly Field[]
+  readonly rowCount: number
+  readonly columns: readonly Column[]
+  readonly buffer: ArrayBuffer
+}

@@ -1,0 +1,135 @@
+/**
+ * A destination: takes batches of streams and makes them durable together with the checkpoint they amount to.
+ *
+ * Order of use: `open` (takes the lease of the sync and returns what is saved), then for each stream `begin` → `write`… →
+ * `commit` or `abort`; `close` gives the lease back. Streams may be written side by side, each through one writer.
+ *
+ * Promises every destination keeps and the conformance suite checks:
+ * - Rows and checkpoint become durable in one commit, or neither does; a returned `commit` is durable.
+ * - A reader of the destination sees a stream before or after a commit, never between.
+ * - A writer that lost the lease cannot commit: FENCED.
+ * - A table that another sync owns, or that Trunkline did not make, is never touched: TABLE_OWNED.
+ */
+import type { Batch } from '../batch/batch.js'
+import type { Checkpoint } from '../model/checkpoint.js'
+import type { Field } from '../model/column-type.js'
+import type { Deletes, Landing } from '../model/sync-spec.js'
+import type { VerifyResult } from '../model/report.js'
+
+export interface DestinationCapabilities {
+  readonly landings: ReadonlySet<Landing>
+  readonly deletes: boolean
+  readonly verify: boolean
+  /** Two names that the destination cannot tell apart fold to the same text. */
+  readonly foldName: (name: string) => string
+  readonly maxNameBytes: number
+}
+
+export interface Destination extends AsyncDisposable {
+  /** `duckdb:shop.duckdb`, without secrets. */
+  readonly description: string
+  readonly capabilities: DestinationCapabilities
+  /**
+   * Creates what is missing, takes the lease and raises the epoch.
+   * @throws DESTINATION_LOCKED, DESTINATION_INVALID, DESTINATION_READ_ONLY, STATE_TOO_NEW
+   */
+  open(options: OpenOptions): Promise<SyncState>
+  /** @throws TABLE_OWNED, SCHEMA_FROZEN */
+  begin(landing: StreamLanding): Promise<StreamWriter>
+  /** A query that can be pasted where the destination is read, for a table. */
+  exampleQuery(table: TableName): string
+  /** Saved state, without lease or change; an empty state where the destination does not exist yet. */
+  readState(sync: string | null): Promise<readonly SyncState[]>
+  editState(sync: string, stream: string, edit: StateEdit): Promise<void>
+  close(): Promise<void>
+}
+
+export interface OpenOptions {
+  readonly sync: string
+  readonly runId: string
+  readonly startedAt: Date
+  readonly adopt: boolean
+  readonly signal?: AbortSignal
+}
+
+export type StateEdit =
+  /** Leave the stream out of runs, or take it in again. */
+  | { readonly kind: 'pause'; readonly paused: boolean }
+  /** Forget the checkpoint: the next run loads a new generation. */
+  | { readonly kind: 'resync' }
+  /** Take the stream's present rows as they are, and never read it again until resumed. */
+  | { readonly kind: 'skip' }
+
+export interface SyncState {
+  readonly sync: string
+  readonly epoch: number
+  readonly streams: ReadonlyMap<string, StreamState>
+}
+
+export interface StreamState {
+  readonly stream: string
+  readonly table: TableName
+  readonly generation: number
+  /** Commits of this stream, counted up. */
+  readonly runSeq: number
+  readonly runId: string
+  readonly committedAt: Date
+  readonly paused: boolean
+  readonly skipped: boolean
+  /** Null after `resync`. */
+  readonly checkpoint: Checkpoint | null
+}
+
+export interface TableName {
+  readonly schema: string
+  readonly name: string
+}
+
+export interface StreamLanding {
+  readonly stream: string
+  readonly table: TableName
+  readonly fields: readonly Field[]
+  /** Landed comments, by column, and of the table. */
+  readonly comments: { readonly table: string | null; readonly columns: Readonly<Record<string, string>> }
+  readonly key: readonly string[] | null
+  /**
+   * `replace` loads a new generation and swaps it in at the commit; `upsert` and `append` change the present one, which
+   * must exist unless `generation` is new.
+   */
+  readonly landing: Landing
+  readonly generation: number
+  /** What `runSeq` must still be at the commit: the fence against a run that took over. 0 for a new stream. */
+  readonly expectedRunSeq: number
+  readonly deletes: Deletes
+  /** Adds `_trunkline_run_at` with this instant: dated copies. */
+  readonly runAt: Date | null
+}
+
+export interface SchemaChange {
+  readonly add: readonly Field[]
+}
+
+export interface ReconcileResult {
+  /** Live rows at the destination whose key the source does not have, now deleted or marked. */
+  readonly deleted: number
+}
+
+export interface StreamWriter {
+  /** Takes ownership of the batch. Resolves when the next one may come, not when this one is durable. */
+  write(batch: Batch): Promise<void>
+  /** Rows that count as present (not soft-deleted), everything written so far applied. */
+  liveCount(): Promise<number>
+  /**
+   * `keys` are all keys of the source's snapshot: batches of the key's fields, in its order. Deletes what is not among them.
+   * @throws MASS_DELETE when it would delete more rows than allowed; nothing is deleted then.
+   */
+  reconcileKeys(keys: AsyncIterable<Batch>, guard: { readonly maxDeleted: number }): Promise<ReconcileResult>
+  /** Adds columns to the present generation, before the first write. */
+  alter(change: SchemaChange): Promise<void>
+  /** Compares the rows now present with a full read of the source, value by value. Before the commit. */
+  verify(rows: AsyncIterable<Batch>): Promise<VerifyResult>
+  /** @throws FENCED when another run committed this stream or took the lease. */
+  commit(checkpoint: Checkpoint): Promise<void>
+  /** Drops everything since `begin`. Never rejects; safe after a failed call and after `commit`. */
+  abort(): Promise<void>
+}

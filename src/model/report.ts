@@ -1,0 +1,96 @@
+/** What a run did, as the library returns it, `--json` prints it and the destination keeps it. */
+import type { ErrorData } from './error.js'
+import type { Deletes, Landing, Mode } from './sync-spec.js'
+
+export type StreamOutcome = 'done' | 'unchanged' | 'failed' | 'skipped' | 'paused'
+
+export interface StreamReport {
+  readonly stream: string
+  readonly outcome: StreamOutcome
+  readonly mode: Mode
+  readonly landing: Landing
+  readonly deletes: Deletes
+  /** Where the rows are: `schema.table` at the destination. */
+  readonly table: string
+  /** The promise that holds for this stream, with everything that narrows it. */
+  readonly promise: string
+  /** Why it was read in full, if it was. */
+  readonly fullLoadReason: string | null
+  readonly generation: number
+  readonly runSeq: number
+  readonly rowsRead: number
+  readonly rowsLanded: number
+  readonly rowsDeleted: number
+  readonly bytesRead: number
+  /** Rows in the source snapshot and live at the destination; equal or the run failed. Null where not counted. */
+  readonly sourceCount: number | null
+  readonly destinationCount: number | null
+  readonly verified: VerifyResult | null
+  readonly attempts: number
+  readonly seconds: number
+  readonly warnings: readonly string[]
+  readonly error: ErrorData | null
+}
+
+export interface VerifyResult {
+  readonly equal: boolean
+  /** In the source and not, or not with the same content, at the destination. */
+  readonly missing: number
+  /** At the destination and not, or not with the same content, in the source. */
+  readonly unexpected: number
+}
+
+export interface RunReport {
+  readonly sync: string
+  readonly runId: string
+  readonly startedAt: string
+  readonly seconds: number
+  readonly outcome: 'done' | 'failed' | 'some_failed' | 'aborted'
+  readonly snapshots: readonly SnapshotReport[]
+  readonly streams: readonly StreamReport[]
+  readonly rowsRead: number
+  readonly rowsLanded: number
+  readonly rowsDeleted: number
+  readonly bytesRead: number
+  readonly peakMemoryBytes: number
+  readonly warnings: readonly string[]
+}
+
+export interface SnapshotReport {
+  readonly id: string
+  readonly horizon: string
+  /** Age of the oldest transaction still running at the snapshot; null where the role may not see it. */
+  readonly horizonAgeSeconds: number | null
+  readonly lsn: string | null
+  readonly streams: number
+  readonly fenceMs: number | null
+  readonly yielded: boolean
+}
+
+/** Pushed while a run goes on; also the events of `--json`. */
+export type ProgressEvent =
+  | { readonly kind: 'run_started'; readonly runId: string; readonly sync: string; readonly streams: number }
+  | {
+      readonly kind: 'stream_started'
+      readonly stream: string
+      readonly mode: Mode
+      /** Rows expected, where an estimate or a count is known. */
+      readonly expectedRows: number | null
+      readonly full: boolean
+    }
+  | {
+      readonly kind: 'stream_progress'
+      readonly stream: string
+      readonly rows: number
+      readonly bytes: number
+    }
+  | { readonly kind: 'stream_finished'; readonly report: StreamReport }
+  | {
+      readonly kind: 'retry'
+      readonly stream: string | null
+      readonly attempt: number
+      readonly delayMs: number
+      readonly error: ErrorData
+    }
+  | { readonly kind: 'warning'; readonly stream: string | null; readonly message: string }
+  | { readonly kind: 'run_finished'; readonly report: RunReport }

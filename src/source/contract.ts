@@ -1,0 +1,166 @@
+/**
+ * A source: discovers streams, opens snapshots and reads splits of them as batches.
+ *
+ * Order of use: `discover`, then for each group of streams `openSnapshot` → `position`, `fingerprint`, `count`, `read` → `close`.
+ * Every method rejects with a TrunklineError; whatever waits takes an AbortSignal and rejects with its reason.
+ */
+import type { Batch } from '../batch/batch.js'
+import type { DecoderColumn, WireFormat } from '../codec/decoder-column.js'
+import type { Catalog, CatalogStream } from '../model/catalog.js'
+import type { SourcePosition } from '../model/checkpoint.js'
+import type { Field } from '../model/column-type.js'
+import type { Limits, Selection, SpecialValue } from '../model/sync-spec.js'
+import type { Xid8 } from '../model/xid.js'
+
+export interface Source extends AsyncDisposable {
+  /** `user@host:port/database`, without secrets. */
+  readonly description: string
+  /** The database name: the default name of a sync. */
+  readonly database: string
+  check(options?: { readonly signal?: AbortSignal }): Promise<SourceCheck>
+  /**
+   * @throws SELECTION_EMPTY, STREAM_MISSING for a name without wildcard that does not exist.
+   */
+  discover(
+    selection: Selection,
+    options?: { readonly signal?: AbortSignal; readonly queries?: readonly NamedQuery[] },
+  ): Promise<Catalog>
+  /** Which type each column lands as and how it is read; pure. @throws CONFIG_INVALID for an override that cannot be. */
+  mapColumns(stream: CatalogStream, options: TypeOptions): readonly ReadColumn[]
+  /**
+   * Locks the streams (ACCESS SHARE), then takes one snapshot of all of them. Streams that cannot be locked or read are
+   * returned in `failed` with their errors, and the others go on.
+   */
+  openSnapshot(streams: readonly CatalogStream[], options: SnapshotOptions): Promise<Snapshot>
+  close(): Promise<void>
+}
+
+/** A stream that is a configured SELECT. */
+export interface NamedQuery {
+  readonly name: string
+  readonly sql: string
+  readonly primaryKey: readonly string[] | null
+}
+
+export interface SourceCheck {
+  readonly description: string
+  /** `server_version_num`, as 150018. */
+  readonly serverVersion: number
+  readonly serverVersionText: string
+  readonly standby: boolean
+  readonly tls: string | null
+  readonly role: string
+  /** Superuser, or member of a role that can run programs or read and write files. */
+  readonly privilegedRole: boolean
+  readonly pooled: boolean
+  readonly warnings: readonly string[]
+}
+
+export interface SnapshotOptions {
+  readonly limits: Limits
+  /** Readers to open beside the leader; 0 reads on the leader's own connection and thread. */
+  readonly readers: number
+  readonly signal?: AbortSignal
+  /** Streams whose row security is accepted. */
+  readonly rowSecurityOn?: ReadonlySet<string>
+}
+
+export interface Snapshot extends AsyncDisposable {
+  readonly id: string
+  readonly position: SourcePosition
+  /** Oldest transaction still running: what the next run must read from. */
+  readonly horizon: Xid8
+  /** Age of that transaction, where the role may see it. */
+  readonly horizonAgeSeconds: number | null
+  /** The streams as they are under the lock, which is what must be planned with. */
+  readonly streams: readonly CatalogStream[]
+  readonly failed: readonly { readonly stream: string; readonly error: unknown }[]
+  /** Aborts with YIELDED_TO_DDL, SNAPSHOT_TOO_OLD or SNAPSHOT_LOST when the snapshot has to be given up. */
+  readonly signal: AbortSignal
+  /** One pass over the stream: all rows, and those that the window selects. Plain FROM, never the reading query's own. */
+  count(stream: CatalogStream, options: CountOptions): Promise<StreamCount>
+  /** Splits may be read in any order and by several readers; one split per stream unless parallel reading applies. */
+  plan(read: StreamRead): Promise<readonly Split[]>
+  /**
+   * Reads one split. Completes only after the whole stream arrived: trailer, CopyDone, `COPY n` with n = rows decoded.
+   * A returned (not exhausted) iterator cancels the read.
+   */
+  read(split: Split, options?: { readonly signal?: AbortSignal }): AsyncIterable<Batch>
+  /** @throws STREAM_CHANGED when the partitions of the stream are no longer those of the snapshot's start. */
+  assertUnchanged(stream: CatalogStream): Promise<void>
+  /** Waits until everything the snapshot saw is on the server's disk. False: not within the time, keep the old horizon. */
+  awaitDurable(options?: {
+    readonly signal?: AbortSignal
+  }): Promise<{ readonly durable: boolean; readonly waitedMs: number }>
+  close(): Promise<void>
+}
+
+export interface CountOptions {
+  readonly where: string | null
+  readonly window: RowWindow | null
+  readonly signal?: AbortSignal
+}
+
+export interface StreamCount {
+  readonly total: number
+  /** Rows that the window selects; null without a window. */
+  readonly inWindow: number | null
+}
+
+/** Which rows of a stream: row versions written by transactions in [horizon, xmax), and all rows of some leaves. */
+export interface RowWindow {
+  readonly horizon: Xid8
+  /** Next transaction id of the reading snapshot. */
+  readonly xmax: Xid8
+  /** Leaves that joined since, whose rows can be older than the horizon. */
+  readonly wholeLeaves: readonly number[]
+}
+
+/** One read of one stream: which rows and which columns, as which types. */
+export interface StreamRead {
+  readonly stream: CatalogStream
+  readonly columns: readonly ReadColumn[]
+  readonly rows: { readonly kind: 'full' } | { readonly kind: 'since'; readonly window: RowWindow }
+  readonly where: string | null
+  /** Adds {@link XMIN_FIELD} as the last column. */
+  readonly withXmin: boolean
+  readonly limits: Limits
+}
+
+/** Hidden last column of a read that asks for it: the row's 32-bit xmin, as int64. */
+export const XMIN_FIELD = '_trunkline_xmin'
+
+/** How a column is read; made by {@link Source.mapColumns}. */
+export interface ReadColumn {
+  readonly field: Field
+  /** The column at the source. */
+  readonly source: string
+  /** SELECT expression: the quoted column, or what renders it as text or JSON. */
+  readonly expression: string
+  readonly wire: WireFormat
+  readonly unrepresentable: 'error' | 'null'
+  /** What the mapping cannot keep, as a sentence; null when it keeps everything. */
+  readonly loss: string | null
+}
+
+export interface TypeOptions {
+  /** Landing types by column, as configured. */
+  readonly types: Readonly<Record<string, string>>
+  readonly specialNumeric: SpecialValue
+  readonly specialTemporal: SpecialValue
+  readonly invalidUtf8: 'error' | 'binary'
+}
+
+/** A unit of reading, as plain data without secrets. */
+export interface Split {
+  readonly stream: string
+  readonly index: number
+  /** The whole COPY statement. */
+  readonly copySql: string
+  readonly columns: readonly DecoderColumn[]
+  readonly maxFieldBytes: number
+  readonly batchBytes: number
+  readonly batchRows: number
+  readonly stallTimeoutMs: number
+  readonly maxReadBytesPerSecond: number | null
+}

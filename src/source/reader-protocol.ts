@@ -1,0 +1,33 @@
+/**
+ * The messages between the engine's thread and a reader: structured-cloneable data, batches transferred.
+ *
+ * Engine → reader: `open` once, then for each split `read`, `credit` (batches it may send), `cancel`; `close` ends it.
+ * Reader → engine: `opened`, then for each read `batch`… and `done`, or `error`. A reader reads one split at a time.
+ * Only `open` carries secrets (the connection's), so it is never logged.
+ */
+import type { Batch } from '../batch/batch.js'
+import type { ErrorData } from '../model/error.js'
+import type { ConnectionSettings } from '../postgres/connection-settings.js'
+import type { Split } from './contract.js'
+
+/** What a reader needs to see the leader's snapshot. */
+export interface SnapshotTicket {
+  /** From pg_export_snapshot(). */
+  readonly exportedId: string
+  /** pg_current_snapshot() of the leader: the reader's must be equal. */
+  readonly contents: string
+  readonly lockTimeoutMs: number
+}
+
+export type ToReader =
+  | { readonly kind: 'open'; readonly connection: ConnectionSettings; readonly snapshot: SnapshotTicket }
+  | { readonly kind: 'read'; readonly readId: number; readonly split: Split }
+  | { readonly kind: 'credit'; readonly readId: number; readonly batches: number }
+  | { readonly kind: 'cancel'; readonly readId: number }
+  | { readonly kind: 'close' }
+
+export type FromReader =
+  | { readonly kind: 'opened'; readonly backendPid: number }
+  | { readonly kind: 'batch'; readonly readId: number; readonly batch: Batch }
+  | { readonly kind: 'done'; readonly readId: number; readonly rows: number; readonly bytes: number }
+  | { readonly kind: 'error'; readonly readId: number | null; readonly error: ErrorData }
