@@ -105,6 +105,8 @@ export interface ErrorContext {
   readonly field?: string
   /** Byte offset in the COPY stream. */
   readonly byteOffset?: number
+  /** Of the read of the stream, counted from 1 in the order of arrival. */
+  readonly rowNumber?: number
   readonly sqlstate?: string
   readonly path?: string
   readonly host?: string
