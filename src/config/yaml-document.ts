@@ -1,0 +1,110 @@
+/** A YAML file as plain data with `${VAR}` replaced, and where each of its parts stands, for errors. */
+import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml'
+import type { Document, Node } from 'yaml'
+import { TrunklineError } from '../model/error.js'
+import { interpolate } from './interpolate.js'
+import type { Environment } from './interpolate.js'
+
+/** More parts than any configuration has; aliases could otherwise multiply without end. */
+const MAX_NODES = 100_000
+
+export interface PlacedDocument {
+  readonly value: unknown
+  /** `trunkline.yaml:4:10 (connections.shop.url)`; of the closest part that exists. */
+  placeOf(path: readonly PropertyKey[]): string
+}
+
+/** @throws CONFIG_INVALID with file, line and column; CONFIG_UNSET_VARIABLE */
+export function parseYamlDocument(source: string, file: string, env: Environment): PlacedDocument {
+  const lines = new LineCounter()
+  const document = parseDocument(source, { lineCounter: lines, version: '1.2', prettyErrors: false })
+  const problem = document.errors[0]
+  if (problem !== undefined) {
+    throw new TrunklineError('CONFIG_INVALID', `${at(lines, file, problem.pos[0])}: ${problem.message}`, {
+      hint: 'Indent with spaces, and quote values that hold `: `, ` #` or start with one of * & ! { [ % @.',
+      context: { path: file },
+    })
+  }
+
+  const offsets = new Map<string, number>()
+  const placeOf = (path: readonly PropertyKey[]): string => {
+    for (let length = path.length; length >= 0; length--) {
+      const offset = offsets.get(pathKey(path.slice(0, length)))
+      if (offset !== undefined) return describePlace(at(lines, file, offset), path)
+    }
+    return describePlace(file, path)
+  }
+
+  const walker: Walker = { document, env, offsets, placeOf, nodes: 0 }
+  return { value: toValue(walker, document.contents, []), placeOf }
+}
+
+interface Walker {
+  readonly document: Document
+  readonly env: Environment
+  readonly offsets: Map<string, number>
+  readonly placeOf: (path: readonly PropertyKey[]) => string
+  nodes: number
+}
+
+function toValue(walker: Walker, node: unknown, path: readonly PropertyKey[]): unknown {
+  walker.nodes += 1
+  if (walker.nodes > MAX_NODES) {
+    throw new TrunklineError(
+      'CONFIG_INVALID',
+      `${walker.placeOf(path)}: the file expands to too many parts.`,
+      {
+        hint: 'Use fewer aliases (*name).',
+      },
+    )
+  }
+  if (isAlias(node)) return toValue(walker, node.resolve(walker.document), path)
+  // The key of a pair is remembered first: it is what a person looks for.
+  if (!walker.offsets.has(pathKey(path))) remember(walker, node, path)
+  if (isMap(node)) {
+    const object: Record<string, unknown> = Object.create(null) as Record<string, unknown>
+    for (const pair of node.items) {
+      const key = isScalar(pair.key) ? String(pair.key.value) : String(pair.key)
+      const keyPath = [...path, key]
+      remember(walker, pair.key, keyPath)
+      object[key] = toValue(walker, pair.value, keyPath)
+    }
+    return object
+  }
+  if (isSeq(node)) return node.items.map((item, index) => toValue(walker, item, [...path, index]))
+  if (isScalar(node)) {
+    return typeof node.value === 'string'
+      ? interpolate(node.value, walker.env, walker.placeOf(path))
+      : node.value
+  }
+  return null
+}
+
+function remember(walker: Walker, node: unknown, path: readonly PropertyKey[]): void {
+  const offset = (node as Node | null)?.range?.[0]
+  if (offset !== undefined) walker.offsets.set(pathKey(path), offset)
+}
+
+function at(lines: LineCounter, file: string, offset: number): string {
+  const { line, col } = lines.linePos(offset)
+  return `${file}:${line}:${col}`
+}
+
+/** `syncs.shop.streams["public.*"].mode` */
+export function formatPath(path: readonly PropertyKey[]): string {
+  return path
+    .map((part, index) => {
+      const words = String(part)
+      if (typeof part === 'number' || !/^[\w-]+$/.test(words)) return `[${JSON.stringify(part)}]`
+      return index === 0 ? words : `.${words}`
+    })
+    .join('')
+}
+
+function describePlace(where: string, path: readonly PropertyKey[]): string {
+  return path.length === 0 ? where : `${where} (${formatPath(path)})`
+}
+
+function pathKey(path: readonly PropertyKey[]): string {
+  return JSON.stringify(path)
+}

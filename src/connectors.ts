@@ -1,0 +1,84 @@
+/**
+ * Composition root: the only place that knows every source and destination. Each is imported when it is opened, so that
+ * a face starts fast and a missing optional package harms only those who ask for it.
+ */
+import { homedir, userInfo } from 'node:os'
+import type { ConnectionInput } from './config/connection-input.js'
+import { requireSslMode } from './config/connection-input.js'
+import { parseDestination } from './config/destination-text.js'
+import type { Environment } from './config/interpolate.js'
+import type { Destination } from './destination/contract.js'
+import { TrunklineError } from './model/error.js'
+import type { Logger } from './model/log.js'
+import type { Limits } from './model/sync-spec.js'
+import type { ConnectionSettings } from './postgres/connection-settings.js'
+import type { Source } from './source/contract.js'
+
+/**
+ * Everything needed to connect, from what is stated, the environment, the password file and the service file.
+ * @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, SECRET_FILE_PERMISSIONS
+ */
+export async function resolveSettings(input: ConnectionInput, env: Environment): Promise<ConnectionSettings> {
+  const { resolveConnection } = await import('./postgres/resolve-connection.js')
+  const settings = await resolveConnection({
+    options: input.options,
+    env,
+    homeDir: env['HOME'] ?? homedir(),
+    userName: findUserName(env),
+    ...(input.url === undefined ? {} : { url: input.url }),
+    ...(input.passwordCommand === undefined ? {} : { passwordCommand: input.passwordCommand }),
+  })
+  if (input.place !== null) requireSslMode(settings, input.place)
+  return settings
+}
+
+export interface OpenSourceOptions {
+  readonly logger?: Logger
+  readonly limits?: Limits
+  /** Where the reader's worker code is, for programs bundled into one file. */
+  readonly readerWorker?: URL
+}
+
+export async function openSource(
+  settings: ConnectionSettings,
+  options: OpenSourceOptions = {},
+): Promise<Source> {
+  const { createPostgresSource } = await import('./source/postgres-source.js')
+  return createPostgresSource(settings, options)
+}
+
+/** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY, MODULE_MISSING */
+export async function openDestination(
+  text: string,
+  options: { readonly logger?: Logger } = {},
+): Promise<Destination> {
+  const { path, publish } = parseDestination(text)
+  const { createDuckDbDestination } = await import('./destination/duckdb/duckdb-destination.js').catch(
+    (cause: unknown) => {
+      throw toMissingModule(cause, '@duckdb/node-api')
+    },
+  )
+  return createDuckDbDestination({ path, publish, ...options })
+}
+
+function toMissingModule(cause: unknown, name: string): unknown {
+  const { code } = cause as { code?: unknown }
+  if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') return cause
+  return new TrunklineError(
+    'MODULE_MISSING',
+    `The package ${name}, or its part for this platform, is not installed.`,
+    {
+      hint: `npm install ${name}`,
+      cause,
+    },
+  )
+}
+
+/** As libpq takes it: the account's name. Containers run as users that have none. */
+function findUserName(env: Environment): string {
+  try {
+    return userInfo().username
+  } catch {
+    return env['USER'] ?? ''
+  }
+}
