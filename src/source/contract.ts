@@ -32,6 +32,13 @@ export interface Source extends AsyncDisposable {
    * returned in `failed` with their errors, and the others go on.
    */
   openSnapshot(streams: readonly CatalogStream[], options: SnapshotOptions): Promise<Snapshot>
+  /** The streams in their order, in groups that each fit the server's lock table: one snapshot per group. */
+  formSnapshotGroups(streams: readonly CatalogStream[]): Promise<readonly (readonly CatalogStream[])[]>
+  /**
+   * Checks a condition as the server would read it. `stable`: as `mirror` and `incremental` need it, over nothing but the
+   * stream's own columns and functions whose result never changes. @throws CONFIG_INVALID, STREAM_MISSING, PRIVILEGED_ROLE
+   */
+  checkWhere(stream: CatalogStream, where: string, options: { readonly stable: boolean }): Promise<void>
   close(): Promise<void>
 }
 
@@ -163,4 +170,6 @@ export interface Split {
   readonly batchRows: number
   readonly stallTimeoutMs: number
   readonly maxReadBytesPerSecond: number | null
+  /** Row security filters what is read; false makes the server refuse instead. */
+  readonly rowSecurity: boolean
 }
