@@ -1,0 +1,88 @@
+/**
+ * Rows a second of the COPY decoder on captures made in memory, one CopyData payload (one row) per write, from 8 KiB reads
+ * as a server sends them. `npx tsx bench/decode.ts [seconds per case]`; compare only with a run next to it on the same machine.
+ */
+import { createCopyDecoder } from '../src/codec/copy-decoder.js'
+import type { DecoderColumn } from '../src/codec/decoder-column.js'
+import { captureOf } from './captures.js'
+
+const seconds = Number(process.argv[2] ?? 2)
+const READ_BYTES = 8192
+
+for (const name of ['lineitem', 'events', 'narrow'] as const) {
+  const { columns, rows } = captureOf(name)
+  for (const codeGeneration of ['auto', 'never'] as const) {
+    const results: number[] = []
+    const until = performance.now() + seconds * 1000
+    const reads = cutIntoReads(rows)
+    do {
+      const started = performance.now()
+      const decoded = decodeAll(columns, reads, codeGeneration)
+      if (decoded !== rows.length) throw new Error(`decoded ${decoded} of ${rows.length} rows`)
+      results.push(rows.length / (performance.now() - started) / 1000)
+    } while (performance.now() < until)
+    results.sort((a, b) => a - b)
+    const label = codeGeneration === 'auto' ? 'generated' : 'interpreted'
+    const median = results[results.length >> 1]!
+    process.stdout.write(
+      `${name.padEnd(9)} ${label.padEnd(12)} ${median.toFixed(1).padStart(6)} Mrow/s  (best ${results.at(-1)!.toFixed(1)})\n`,
+    )
+  }
+}
+
+interface Read {
+  readonly bytes: Uint8Array
+  /** Payload bounds: start, end, start, end… */
+  readonly bounds: Int32Array
+}
+
+/** Frames every row as CopyData and cuts the stream of frames every 8 KiB. */
+function cutIntoReads(rows: readonly Uint8Array[]): Read[] {
+  const reads: Read[] = []
+  let bytes = new Uint8Array(READ_BYTES)
+  let bounds: number[] = []
+  let at = 0
+  const flush = (): void => {
+    reads.push({ bytes, bounds: Int32Array.from(bounds) })
+    bytes = new Uint8Array(READ_BYTES)
+    bounds = []
+    at = 0
+  }
+  for (const row of rows) {
+    at += Math.min(5, READ_BYTES - at)
+    for (let from = 0; from < row.length;) {
+      if (at === READ_BYTES) flush()
+      const count = Math.min(row.length - from, READ_BYTES - at)
+      bytes.set(row.subarray(from, from + count), at)
+      bounds.push(at, at + count)
+      at += count
+      from += count
+    }
+  }
+  flush()
+  return reads
+}
+
+function decodeAll(
+  columns: readonly DecoderColumn[],
+  reads: readonly Read[],
+  codeGeneration: 'auto' | 'never',
+): number {
+  const decoder = createCopyDecoder(columns, {
+    stream: 'bench',
+    maxFieldBytes: 256 << 20,
+    batchBytes: 8 << 20,
+    batchRows: 122_880,
+    codeGeneration,
+  })
+  const header = new Uint8Array(19)
+  header.set([0x50, 0x47, 0x43, 0x4f, 0x50, 0x59, 0x0a, 0xff, 0x0d, 0x0a, 0x00])
+  decoder.write(header, 0, header.length)
+  for (const { bytes, bounds } of reads) {
+    for (let i = 0; i < bounds.length; i += 2) decoder.write(bytes, bounds[i]!, bounds[i + 1]!)
+    while (decoder.take() !== null);
+  }
+  decoder.write(Uint8Array.of(0xff, 0xff), 0, 2)
+  decoder.finish()
+  return decoder.rows
+}

@@ -1,0 +1,124 @@
+/** Decodes COPY BINARY into batches, as fast as the server can send it and believing nothing it says. */
+import type { Batch } from '../batch/batch.js'
+import { TrunklineError } from '../model/error.js'
+import { closeBatch, createBatchArena, isFull } from './batch-arena.js'
+import type { DecoderColumn } from './decoder-column.js'
+import { generateRowDecoder } from './generate-row-decoder.js'
+import { createRowReader } from './row-reader.js'
+import { assertDecodable } from './wire-format.js'
+
+export interface CopyDecoderOptions {
+  /** Names the stream in errors. */
+  readonly stream: string
+  readonly maxFieldBytes: number
+  /** A batch has at most this many bytes, unless its only row has more. */
+  readonly batchBytes: number
+  readonly batchRows: number
+  /** `never` decodes without generated code, to the same result. Default: generate where the runtime allows it. */
+  readonly codeGeneration?: 'auto' | 'never'
+}
+
+export interface CopyDecoder {
+  /**
+   * Decodes a piece of COPY BINARY payload, the bytes from `start` to `end`; pieces may be split anywhere, also inside the
+   * header, and the bytes are free for reuse afterwards. After an error the decoder stays failed.
+   *
+   * @throws DECODE_FAILED, FIELD_TOO_LARGE, VALUE_UNREPRESENTABLE
+   */
+  write(bytes: Uint8Array, start: number, end: number): void
+  /** A full batch, if one is ready. Call until null after each write. */
+  take(): Batch | null
+  /**
+   * After the last write: the rest of the rows.
+   *
+   * @throws COPY_INCOMPLETE when the stream ended before its trailer.
+   */
+  finish(): Batch | null
+  /** Rows that arrived completely. */
+  readonly rows: number
+  /** Bytes written. */
+  readonly bytes: number
+}
+
+/** @throws INTERNAL when a column's wire format cannot become its type. */
+export function createCopyDecoder(
+  columns: readonly DecoderColumn[],
+  options: CopyDecoderOptions,
+): CopyDecoder {
+  columns.forEach(assertDecodable)
+  const fields = columns.map(({ name, type, nullable }) => ({ name, type, nullable }))
+  const arena = createBatchArena(fields, options)
+  const ready: Batch[] = []
+  let failure: unknown = null
+
+  /** Bytes of the pieces before the present one, less where it starts in its array. */
+  let offsetBase = 0
+  let bytesWritten = 0
+  const reader = createRowReader(columns, arena, {
+    maxFieldBytes: options.maxFieldBytes,
+    offsetOf: (pos) => offsetBase + pos,
+  })
+  const decodeRows =
+    options.codeGeneration === 'never' ? null : generateRowDecoder(columns, arena, options.maxFieldBytes)
+
+  let viewed: Uint8Array | null = null
+  let view: DataView = new DataView(new ArrayBuffer(0))
+
+  function decode(bytes: Uint8Array, start: number, end: number): void {
+    if (viewed !== bytes) {
+      view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      viewed = bytes
+    }
+    let pos = start
+    while (pos < end) {
+      if (decodeRows !== null && reader.atRow) {
+        pos = decodeRows(bytes, view, pos, end)
+        if (pos < end && !isFull(arena)) pos = reader.read(bytes, view, pos, end)
+      } else {
+        pos = reader.read(bytes, view, pos, end)
+      }
+      while (reader.atRow && isFull(arena)) ready.push(closeBatch(arena)!)
+    }
+  }
+
+  return {
+    write(bytes, start, end) {
+      if (failure !== null) throw failure
+      offsetBase = bytesWritten - start
+      try {
+        decode(bytes, start, end)
+      } catch (error) {
+        failure = error
+        throw error
+      }
+      bytesWritten += end - start
+    },
+    take() {
+      return ready.shift() ?? null
+    },
+    finish() {
+      if (failure !== null) throw failure
+      if (!reader.atEnd) {
+        throw new TrunklineError(
+          'COPY_INCOMPLETE',
+          `${options.stream}: the COPY data ended after ${arena.rowsBefore + arena.rowCount} rows without its end mark.`,
+          {
+            hint: 'The connection or the server went away. Nothing was landed from this read; it is tried again.',
+            context: { stream: options.stream, byteOffset: bytesWritten },
+          },
+        )
+      }
+      if (ready.length > 0) {
+        throw new TrunklineError('INTERNAL', 'A copy was finished with batches not yet taken.')
+      }
+      viewed = null
+      return closeBatch(arena)
+    },
+    get rows() {
+      return arena.rowsBefore + arena.rowCount
+    },
+    get bytes() {
+      return bytesWritten
+    },
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * Writes, for one list of columns, the JavaScript function that decodes their rows.
+ *
+ * The function goes over rows that lie complete in one piece and whose fields are ordinary. At anything else (a cut row, the
+ * trailer, a length that should not be, a value that does not fit) it stops before that row, and the row reader takes it:
+ * so every check and message exists once, and here stand only comparisons. Names of streams and columns are never part of
+ * the source.
+ *
+ * Measured on in-memory captures (bench/decode.ts): @@MEASURED@@.
+ */
+import { growText, type ArenaColumn, type BatchArena } from './batch-arena.js'
+import type { DecoderColumn } from './decoder-column.js'
+import { STORED, storeNumeric } from './numeric.js'
+import {
+  DATE_SHIFT,
+  storeDate,
+  storeInterval,
+  storeTime,
+  storeTimestamp,
+  TIMESTAMP_CHECKED_HIGH,
+  TIMESTAMP_SHIFT_HIGH,
+  TIMESTAMP_SHIFT_LOW,
+} from './temporal.js'
+import { WIRE_FORMATS } from './wire-format.js'
+
+/** Decodes whole rows from `pos` until the arena is full or something is not ordinary, and returns where it stopped. */
+export type DecodeRows = (bytes: Uint8Array, view: DataView, pos: number, end: number) => number
+
+/** Values up to this many bytes are copied in words of four; above, a native copy is faster. */
+const WORD_COPY_BYTES = 96
+
+const RUNTIME = {
+  growText,
+  storeNumeric,
+  storeDate,
+  storeTime,
+  storeTimestamp,
+  storeInterval,
+}
+
+/** Null where the runtime forbids generated code. */
+export function generateRowDecoder(
+  decoders: readonly DecoderColumn[],
+  arena: BatchArena,
+  maxFieldBytes: number,
+): DecodeRows | null {
+  const source = rowDecoderSource(decoders, arena, maxFieldBytes)
+  let factory: (arena: BatchArena, runtime: typeof RUNTIME) => DecodeRows
+  try {
+    // The only generated code of the project; its input is numbers and wire formats.
+    // eslint-disable-next-line @typescript-eslint/no-implied-eval
+    factory = new Function('arena', 'runtime', source) as typeof factory
+  } catch (error) {
+    if (error instanceof EvalError) return null
+    throw error
+  }
+  return factory(arena, RUNTIME)
+}
+
+function rowDecoderSource(
+  decoders: readonly DecoderColumn[],
+  arena: BatchArena,
+  maxFieldBytes: number,
+): string {
+  const { columns } = arena
+  const lines: string[] = [
+    '"use strict"',
+    `const { ${Object.keys(RUNTIME).join(', ')} } = runtime`,
+    ...columns.flatMap((column, i) => declareColumn(column, i)),
+    'return function decodeRows(bytes, view, start, end) {',
+    'let row = arena.rowCount, used = arena.usedBytes, rowText = 0, pos = start, rowStart = start, length = 0',
+    ...columns.flatMap((column, i) =>
+      column.variable
+        ? [`let text${i} = c${i}.text, view${i} = c${i}.textView, end${i} = c${i}.textEnd`]
+        : [],
+    ),
+    // Before each row there is room for it: the caller closes a full arena first.
+    'rows: for (;;) {',
+    'rowStart = pos',
+    'rowText = 0',
+    `if (end - pos < ${2 + 4 * columns.length} || view.getInt16(pos) !== ${columns.length}) break rows`,
+    'pos += 2',
+    ...columns.flatMap((_, i) => decodeField(decoders[i]!, columns, i, arena, maxFieldBytes)),
+    'row++',
+    `used += rowText + ${arena.rowBytes}`,
+    `if (used >= ${arena.batchBytes} || row >= ${arena.maxRows}) { rowStart = pos; break rows }`,
+    '}',
+    'arena.rowCount = row',
+    'arena.usedBytes = used',
+    // What a row left behind after its last complete one is overwritten: its text ends where the rows say.
+    ...columns.flatMap((column, i) => (column.variable ? [`c${i}.textEnd = offsets${i}[row]`] : [])),
+    'return rowStart',
+    '}',
+  ]
+  return lines.join('\n')
+}
+
+function declareColumn(column: ArenaColumn, i: number): string[] {
+  return [
+    `const c${i} = arena.columns[${i}], validity${i} = c${i}.validity`,
+    column.variable
+      ? `const offsets${i} = c${i}.offsets`
+      : column.width === null
+        ? `const bits${i} = c${i}.bits`
+        : column.width === 2
+          ? `const halves${i} = c${i}.halves`
+          : `const words${i} = c${i}.words`,
+  ]
+}
+
+/**
+ * At each field at least four bytes are left for each field from it on, which its own length may use without a check; a
+ * body is only read after a check that leaves four bytes for each field after it.
+ */
+function decodeField(
+  decoder: DecoderColumn,
+  columns: readonly ArenaColumn[],
+  i: number,
+  arena: BatchArena,
+  maxFieldBytes: number,
+): string[] {
+  const column = columns[i]!
+  const bytesAfter = 4 * (columns.length - i - 1)
+  const fixedLength = WIRE_FORMATS[decoder.wire].length
+  const markNull = `c${i}.hasNull = true; validity${i}[row >> 3] &= ~(1 << (row & 7))`
+  if (column.variable) {
+    return [
+      'length = view.getInt32(pos)',
+      'pos += 4',
+      'if (length >= 0) {',
+      `if (length > end - pos - ${bytesAfter}) break rows`,
+      ...copyText(decoder, i, arena, maxFieldBytes),
+      '} else {',
+      'if (length !== -1) break rows',
+      markNull,
+      '}',
+      `offsets${i}[row + 1] = end${i}`,
+    ]
+  }
+  const zero =
+    column.width === null
+      ? `bits${i}[row >> 3] &= ~(1 << (row & 7))`
+      : column.width === 2
+        ? `halves${i}[row] = 0`
+        : words(column)
+            .map((at) => `words${i}[${at}] = 0`)
+            .join('; ')
+  return [
+    'length = view.getInt32(pos)',
+    'pos += 4',
+    fixedLength === null ? 'if (length >= 0) {' : `if (length === ${fixedLength}) {`,
+    `if (${fixedLength ?? 'length'} > end - pos - ${bytesAfter}) break rows`,
+    ...storeFixed(decoder, column, i),
+    `pos += ${fixedLength ?? 'length'}`,
+    '} else {',
+    'if (length !== -1) break rows',
+    markNull,
+    zero,
+    '}',
+  ]
+}
+
+/** Index expressions of the words of the row's value. */
+function words(column: ArenaColumn): string[] {
+  const count = column.width! / 4
+  return Array.from({ length: count }, (_, word) =>
+    count === 1 ? 'row' : word === 0 ? `row * ${count}` : `row * ${count} + ${word}`,
+  )
+}
+
+function storeFixed(decoder: DecoderColumn, column: ArenaColumn, i: number): string[] {
+  const [w0 = '', w1 = '', w2 = '', w3 = ''] = column.width !== null && column.width >= 4 ? words(column) : []
+  const orBreak = (call: string): string[] => [`if (${call} !== ${STORED}) break rows`]
+  switch (decoder.wire) {
+    case 'bool':
+      return [
+        'length = view.getUint8(pos)',
+        'if (length > 1) break rows',
+        `if (length === 1) bits${i}[row >> 3] |= 1 << (row & 7); else bits${i}[row >> 3] &= ~(1 << (row & 7))`,
+      ]
+    case 'int2':
+      return [`halves${i}[row] = view.getInt16(pos)`]
+    case 'int4':
+    case 'float4':
+      return [`words${i}[${w0}] = view.getInt32(pos)`]
+    case 'int8':
+    case 'float8':
+      return [`words${i}[${w0}] = view.getInt32(pos + 4)`, `words${i}[${w1}] = view.getInt32(pos)`]
+    case 'oid':
+      return [`words${i}[${w0}] = view.getInt32(pos)`, `words${i}[${w1}] = 0`]
+    case 'numeric': {
+      if (decoder.type.kind !== 'decimal') return ['break rows']
+      const { precision, scale } = decoder.type
+      return orBreak(`storeNumeric(view, pos, length, ${precision}, ${scale}, words${i}, ${w0})`)
+    }
+    case 'date':
+      return [
+        'length = view.getInt32(pos)',
+        `if (length < ${2147483647 - DATE_SHIFT} && length !== -2147483648) words${i}[${w0}] = length + ${DATE_SHIFT}`,
+        `else if (storeDate(view, pos, words${i}, ${w0}) !== ${STORED}) break rows`,
+      ]
+    case 'timestamp':
+      return [
+        'length = view.getInt32(pos)',
+        `if (length < ${TIMESTAMP_CHECKED_HIGH} && length !== -2147483648) {`,
+        'const low = view.getInt32(pos + 4)',
+        `const sum = (low + ${TIMESTAMP_SHIFT_LOW}) | 0`,
+        `words${i}[${w0}] = sum`,
+        // Unsigned overflow of the low word, compared with the sign bits turned.
+        `words${i}[${w1}] = length + ${TIMESTAMP_SHIFT_HIGH} + ((sum ^ -2147483648) < (low ^ -2147483648) ? 1 : 0)`,
+        `} else if (storeTimestamp(view, pos, words${i}, ${w0}) !== ${STORED}) break rows`,
+      ]
+    case 'time':
+      return orBreak(`storeTime(view, pos, words${i}, ${w0})`)
+    case 'interval':
+      return orBreak(`storeInterval(view, pos, words${i}, ${w0})`)
+    case 'uuid':
+      return [w0, w1, w2, w3].map((at, k) => `words${i}[${at}] = view.getInt32(pos + ${4 * k}, true)`)
+    case 'text':
+    case 'bytea':
+    case 'jsonb':
+      return ['break rows']
+  }
+}
+
+function copyText(decoder: DecoderColumn, i: number, arena: BatchArena, maxFieldBytes: number): string[] {
+  const version =
+    decoder.wire === 'jsonb'
+      ? ['if (length < 2 || view.getUint8(pos) !== 1) break rows', 'pos++', 'length--']
+      : []
+  return [
+    // Measured as it arrived: a jsonb value with its version byte.
+    `if (length > ${Math.min(maxFieldBytes, arena.largeBytes - 1)}) break rows`,
+    ...version,
+    `if (end${i} + length > text${i}.length) {`,
+    `c${i}.textEnd = end${i}`,
+    `growText(c${i}, length)`,
+    `text${i} = c${i}.text`,
+    `view${i} = c${i}.textView`,
+    '}',
+    `if (length <= ${WORD_COPY_BYTES}) {`,
+    'let k = 0',
+    `for (; k + 4 <= length; k += 4) view${i}.setInt32(end${i} + k, view.getInt32(pos + k, true), true)`,
+    `for (; k < length; k++) text${i}[end${i} + k] = bytes[pos + k]`,
+    '} else {',
+    `text${i}.set(bytes.subarray(pos, pos + length), end${i})`,
+    '}',
+    'rowText += length',
+    `end${i} += length`,
+    'pos += length',
+  ]
+}
