@@ -1,0 +1,63 @@
+/**
+ * What processes used, read from /proc: Linux only, null elsewhere. Formats: proc(5).
+ */
+import { readFile, readdir } from 'node:fs/promises'
+
+/** USER_HZ, the unit of times in /proc/<pid>/stat: 100 on every architecture that Node runs on. */
+const TICKS_PER_SECOND = 100
+/** Fields of /proc/<pid>/stat counted from the state, which follows the name in brackets. */
+const [PARENT, USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM] = [1, 11, 12, 13, 14] as const
+
+interface Usage {
+  readonly parent: number
+  /** CPU seconds of the process itself. */
+  readonly own: number
+  /** CPU seconds of its children that ended and were waited for, and of theirs. */
+  readonly reaped: number
+}
+
+export const canReadProcesses = process.platform === 'linux'
+
+/** Null when the process is gone. */
+async function readUsage(pid: number | 'self'): Promise<Usage | null> {
+  const text = await readFile(`/proc/${String(pid)}/stat`, 'utf8').catch(() => null)
+  if (text === null) return null
+  // The name may hold spaces and brackets of its own, so the last bracket counts.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  const seconds = (...at: number[]): number =>
+    at.reduce((sum, index) => sum + Number(fields[index]), 0) / TICKS_PER_SECOND
+  return {
+    parent: Number(fields[PARENT]),
+    own: seconds(USER, SYSTEM),
+    reaped: seconds(CHILDREN_USER, CHILDREN_SYSTEM),
+  }
+}
+
+/** CPU seconds of all children of this process that have ended so far; the difference around one child is that child's. */
+export async function reapedCpuSeconds(): Promise<number | null> {
+  if (!canReadProcesses) return null
+  return (await readUsage('self'))?.reaped ?? null
+}
+
+/** CPU seconds of a process and all its children, those that ended included: for a postmaster, the whole server. */
+export async function familyCpuSeconds(pid: number): Promise<number | null> {
+  if (!canReadProcesses) return null
+  const usage = await readUsage(pid)
+  if (usage === null) return null
+  const children = await childrenOf(pid)
+  return children.reduce((sum, child) => sum + child.own, usage.own + usage.reaped)
+}
+
+async function childrenOf(pid: number): Promise<readonly Usage[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+  const usages = await Promise.all(pids.map((each) => readUsage(each)))
+  return usages.filter((usage) => usage !== null).filter((usage) => usage.parent === pid)
+}
+
+/** The most memory a process has held at once so far, in bytes; null when it is gone. */
+export async function readPeakRss(pid: number): Promise<number | null> {
+  if (!canReadProcesses) return null
+  const status = await readFile(`/proc/${String(pid)}/status`, 'utf8').catch(() => '')
+  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]
+  return kilobytes === undefined ? null : Number(kilobytes) * 1024
+}
