@@ -5,7 +5,7 @@ import type { Limits, Selection, StreamOptions, SyncSpec } from '../model/sync-s
 import { DEFAULT_LIMITS } from '../model/thresholds.js'
 import { SYNC_OPTION_KEYS } from './file-schema.js'
 import { toConfigError } from './issues.js'
-import { STREAM_KEYS, toCamelCase, toSnakeCase } from './stream-schema.js'
+import { STREAM_KEYS, streamSchema, toCamelCase, toSnakeCase } from './stream-schema.js'
 import { formatPath } from './yaml-document.js'
 
 /** A sync as the library takes it and as a file or flags come down to; what is absent has a default. */
@@ -55,6 +55,24 @@ export function checkSyncOptions(options: SyncOptions): SyncOptions {
     ...(defaults === undefined ? {} : { defaults }),
     ...(options.limits === undefined ? {} : { limits: checkLimits(options.limits) }),
   }
+}
+
+/**
+ * Checks stream options that flags state, in camel case.
+ * @throws CONFIG_INVALID, CONFIG_UNSUPPORTED naming the flag
+ */
+export function checkStreamFlags(options: Readonly<Record<string, unknown>>): StreamOptions {
+  const parsed = streamSchema.safeParse(snakeKeys(options))
+  if (parsed.success) return parsed.data
+  throw toConfigError(parsed.error, {
+    placeOf: (path) => (typeof path[0] === 'string' ? toFlag(path[0]) : 'flags'),
+    knownKeysAt: () => Object.keys(STREAM_KEYS),
+    spell: toFlag,
+  })
+}
+
+function toFlag(key: string): string {
+  return `--${key.replace(/^--/, '').replaceAll('_', '-')}`
 }
 
 /** A sync without a name takes the one given. */

@@ -1,0 +1,50 @@
+/** What of a run stays on the screen: one line per thing that happened. */
+import type { ProgressEvent, StreamReport } from '../model/report.js'
+import { describeError } from './error-report.js'
+import { escapeText } from './escape.js'
+import { formatBytes, formatCount, formatNoun, formatSeconds } from './format.js'
+import type { Terminal } from './terminal.js'
+
+/** None for events that only move the bars. */
+export function describeEvent(event: ProgressEvent, terminal: Terminal): readonly string[] {
+  const { style } = terminal
+  switch (event.kind) {
+    case 'run_started':
+      return [style.dim(`${escapeText(event.sync)}: ${formatNoun(event.streams, 'stream')}`)]
+    case 'stream_finished':
+      return [describeStream(event.report, terminal)]
+    case 'retry':
+      return [
+        `${style.yellow('retry')} ${event.stream === null ? '' : `${escapeText(event.stream)}: `}` +
+          `attempt ${event.attempt} in ${formatSeconds(event.delayMs / 1000)}: ${describeError(event.error)}`,
+      ]
+    case 'warning':
+      return [
+        `${style.yellow('warning:')} ${event.stream === null ? '' : `${escapeText(event.stream)}: `}${escapeText(event.message)}`,
+      ]
+    case 'stream_started':
+    case 'stream_progress':
+    case 'run_finished':
+      return []
+  }
+}
+
+export function describeStream(report: StreamReport, { style }: Terminal): string {
+  const name = escapeText(report.stream)
+  if (report.outcome === 'failed') {
+    const error = report.error === null ? 'failed' : describeError(report.error)
+    return `${style.red('✗')} ${name}: ${error}`
+  }
+  if (report.outcome === 'skipped' || report.outcome === 'paused')
+    return `${style.dim('–')} ${name}: ${report.outcome}`
+  const parts =
+    report.outcome === 'unchanged'
+      ? ['unchanged']
+      : [
+          `${formatNoun(report.rowsLanded, 'row')}`,
+          ...(report.rowsDeleted > 0 ? [`${formatCount(report.rowsDeleted)} deleted`] : []),
+        ]
+  const seconds = Math.max(report.seconds, 0.001)
+  const rate = report.rowsRead > 0 ? `, ${formatBytes(report.bytesRead / seconds)}/s` : ''
+  return `${style.green('✓')} ${name}: ${parts.join(', ')} ${style.dim(`in ${formatSeconds(report.seconds)}${rate}`)}`
+}

@@ -1,0 +1,80 @@
+/** How a run shows while it goes on: bars on a terminal, lines elsewhere, events for programs, nothing with -q. */
+import type { ProgressEvent } from '../model/report.js'
+import { escapeJson } from './escape.js'
+import { describeEvent } from './event-lines.js'
+import { formatBytes, formatCount, formatNoun, formatSeconds } from './format.js'
+import { createBars } from './progress-bars.js'
+import { addEvent, createProgressState, totalsOf } from './progress-state.js'
+import type { Terminal } from './terminal.js'
+
+export const EVENT_VERSION = 1
+const LINE_INTERVAL_MS = 10_000
+
+export interface ProgressView {
+  readonly onProgress: (event: ProgressEvent) => void
+  /** A line that must not be overwritten. */
+  note(line: string): void
+  /** Takes down what is drawn; waits until what was said is out. */
+  close(): Promise<void>
+}
+
+export function createProgressView(terminal: Terminal): ProgressView {
+  if (terminal.json) return createEventView(terminal)
+  if (terminal.quiet) return createQuietView(terminal)
+  return terminal.interactive ? createBars(terminal) : createLineView(terminal)
+}
+
+function createEventView(terminal: Terminal): ProgressView {
+  let written = Promise.resolve()
+  return {
+    onProgress: (event) => {
+      written = written.then(() => terminal.out(formatEvent(event)))
+    },
+    note: (line) => {
+      terminal.note(line)
+    },
+    close: () => written,
+  }
+}
+
+/** One event as one line; `docs/reference/trunkline-events.schema.json` describes it. */
+export function formatEvent(event: object): string {
+  return `${escapeJson(JSON.stringify({ v: EVENT_VERSION, ...event }))}\n`
+}
+
+function createQuietView(terminal: Terminal): ProgressView {
+  return {
+    onProgress: () => undefined,
+    note: (line) => {
+      terminal.note(line)
+    },
+    close: () => Promise.resolve(),
+  }
+}
+
+function createLineView(terminal: Terminal): ProgressView {
+  const state = createProgressState(Date.now())
+  let lastLineMs = Date.now()
+  return {
+    onProgress: (event) => {
+      const nowMs = Date.now()
+      addEvent(state, event, nowMs)
+      for (const line of describeEvent(event, terminal)) {
+        terminal.note(line)
+        lastLineMs = nowMs
+      }
+      if (event.kind !== 'stream_progress' || nowMs - lastLineMs < LINE_INTERVAL_MS) return
+      lastLineMs = nowMs
+      const totals = totalsOf(state, nowMs)
+      const left = totals.secondsLeft === null ? '' : `, about ${formatSeconds(totals.secondsLeft)} left`
+      terminal.note(
+        `${totals.finishedStreams} of ${formatNoun(state.streamCount, 'stream')} done, ${formatNoun(totals.rows, 'row')}, ` +
+          `${formatCount(totals.rowsPerSecond)} rows/s, ${formatBytes(totals.bytesPerSecond)}/s${left}`,
+      )
+    },
+    note: (line) => {
+      terminal.note(line)
+    },
+    close: () => Promise.resolve(),
+  }
+}

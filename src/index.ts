@@ -1,0 +1,162 @@
+/**
+ * Trunkline as a library: connect to PostgreSQL, discover, read consistent snapshots as batches, sync to DuckDB.
+ *
+ * Nothing here exits the process, handles signals, prints or keeps global state. Errors are {@link TrunklineError}s with a
+ * stable `code`. What waits takes a `signal`; what holds something is `AsyncDisposable` and has `close()`.
+ */
+import type { ConnectionInput } from './config/connection-input.js'
+import type { Environment } from './config/interpolate.js'
+import type { SyncOptions } from './config/sync-options.js'
+import { checkSyncOptions, toSyncSpec } from './config/sync-options.js'
+import { openDestination, openSource, resolveSettings } from './connectors.js'
+import type { Destination } from './destination/contract.js'
+import type { Logger } from './model/log.js'
+import type { ProgressEvent, RunReport } from './model/report.js'
+import type { Limits } from './model/sync-spec.js'
+import { DEFAULT_LIMITS } from './model/thresholds.js'
+import { SOURCE, createReadableSource } from './reading.js'
+import type { ReadableSource } from './reading.js'
+
+export { readValue, rows } from './batch/rows.js'
+export type { Value } from './batch/rows.js'
+export type { Batch, Column, Span } from './batch/batch.js'
+export type { SyncOptions } from './config/sync-options.js'
+export type { Destination } from './destination/contract.js'
+export type {
+  Catalog,
+  CatalogColumn,
+  CatalogIndex,
+  CatalogStream,
+  ForeignKey,
+  Leaf,
+  RelationKind,
+  RelationOddity,
+  StreamKey,
+} from './model/catalog.js'
+export type { SourcePosition } from './model/checkpoint.js'
+export { DATE_INFINITY, TIMESTAMP_INFINITY } from './model/column-type.js'
+export type { ColumnKind, ColumnType, Field } from './model/column-type.js'
+export { DecodeError, ERROR_CODES, TrunklineError } from './model/error.js'
+export type { ErrorArea, ErrorCode, ErrorContext, ErrorData, Retry } from './model/error.js'
+export type { LogFields, Logger } from './model/log.js'
+export type {
+  ProgressEvent,
+  RunReport,
+  SnapshotReport,
+  StreamOutcome,
+  StreamReport,
+  VerifyResult,
+} from './model/report.js'
+export type {
+  Deletes,
+  Landing,
+  Limits,
+  Mode,
+  OnSchemaChange,
+  ReadMethod,
+  SpecialValue,
+  StreamOptions,
+} from './model/sync-spec.js'
+export type {
+  DiscoverOptions,
+  ReadOptions,
+  ReadableSnapshot,
+  ReadableSource,
+  SnapshotOptions,
+} from './reading.js'
+export type { SourceCheck } from './source/contract.js'
+
+export interface ConnectOptions {
+  /** `postgresql://…` or libpq's `keyword=value` pairs; what it leaves out comes from the environment, as with psql. */
+  readonly url?: string
+  /** libpq's keywords, over those of `url`: `{ host: 'db', sslmode: 'verify-full' }`. */
+  readonly keywords?: Readonly<Record<string, string>>
+  /** Asked when connecting, for tokens that expire. */
+  readonly password?: () => string | Promise<string>
+  readonly limits?: Partial<Limits>
+  readonly logger?: Logger
+  /** Where `trunkline/reader-worker` is, for programs bundled into one file. */
+  readonly readerWorker?: URL
+  /** In place of `process.env`. */
+  readonly env?: Environment
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Connects and makes sure that the server answers.
+ * @throws the errors of configuration, connection, TLS and authentication
+ */
+export async function connect(options: ConnectOptions = {}): Promise<ReadableSource> {
+  const input: ConnectionInput = {
+    options: options.keywords ?? {},
+    place: null,
+    ...(options.url === undefined ? {} : { url: options.url }),
+  }
+  const { limits: statedLimits = {} } = checkSyncOptions({ limits: options.limits ?? {} })
+  const limits: Limits = { ...DEFAULT_LIMITS, ...statedLimits }
+  const settings = await resolveSettings(input, options.env ?? process.env)
+  const password = await options.password?.()
+  const source = await openSource(password === undefined ? settings : { ...settings, password }, {
+    limits,
+    ...(options.logger === undefined ? {} : { logger: options.logger }),
+    ...(options.readerWorker === undefined ? {} : { readerWorker: options.readerWorker }),
+  })
+  try {
+    await source.check(options.signal === undefined ? {} : { signal: options.signal })
+  } catch (error) {
+    await source.close()
+    throw error
+  }
+  return createReadableSource(source, limits)
+}
+
+export interface SyncCall extends SyncOptions {
+  /** From {@link connect}, or a connection string. Yours to close when you opened it. */
+  readonly source: ReadableSource | string
+  /** `duckdb:shop.duckdb`, or one that implements `trunkline/destination`. Yours to close when you opened it. */
+  readonly destination: Destination | string
+  readonly signal?: AbortSignal
+  readonly logger?: Logger
+  readonly onProgress?: (event: ProgressEvent) => void
+}
+
+/**
+ * Runs a sync once. Streams fail one by one: look at `outcome` of the report and of its streams.
+ * @throws what keeps the whole run from starting
+ */
+export async function sync(call: SyncCall): Promise<RunReport> {
+  const { source: statedSource, destination: statedDestination, signal, logger, onProgress, ...stated } = call
+  const options = checkSyncOptions(stated)
+  const { runSync } = await import('./sync/engine.js')
+  const own: AsyncDisposable[] = []
+  try {
+    const readable =
+      typeof statedSource === 'string' ? await connect(connectOptions(statedSource, call)) : statedSource
+    if (typeof statedSource === 'string') own.push(readable)
+    const source = readable[SOURCE]
+    const destination =
+      typeof statedDestination === 'string'
+        ? await openDestination(statedDestination, logger === undefined ? {} : { logger })
+        : statedDestination
+    if (typeof statedDestination === 'string') own.push(destination)
+    return await runSync({
+      source,
+      destination,
+      spec: toSyncSpec(options, source.database),
+      ...(signal === undefined ? {} : { signal }),
+      ...(logger === undefined ? {} : { logger }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    })
+  } finally {
+    for (const resource of own.reverse()) await resource[Symbol.asyncDispose]()
+  }
+}
+
+function connectOptions(url: string, { limits, logger, signal }: SyncCall): ConnectOptions {
+  return {
+    url,
+    ...(limits === undefined ? {} : { limits }),
+    ...(logger === undefined ? {} : { logger }),
+    ...(signal === undefined ? {} : { signal }),
+  }
+}

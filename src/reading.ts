@@ -1,0 +1,168 @@
+/** Reading streams by name, as the library and `trunkline read` offer it, over any source. */
+import type { Batch } from './batch/batch.js'
+import type { Catalog, CatalogStream } from './model/catalog.js'
+import type { SourcePosition } from './model/checkpoint.js'
+import { TrunklineError } from './model/error.js'
+import type { Limits, StreamOptions } from './model/sync-spec.js'
+import type { ReadColumn, Snapshot, Source, SourceCheck, TypeOptions } from './source/contract.js'
+
+export interface DiscoverOptions {
+  /** Patterns over `schema.table`, with `*` and `?`; default: every schema the role may use. */
+  readonly select?: readonly string[]
+  readonly exclude?: readonly string[]
+  readonly signal?: AbortSignal
+}
+
+export interface SnapshotOptions {
+  /** Reader threads, each with a connection of its own; 0, the default, reads on this thread. */
+  readonly jobs?: number
+  /** Read streams of which row security shows the role only a part. */
+  readonly rowSecurity?: 'stop' | 'on'
+  readonly signal?: AbortSignal
+}
+
+export interface ReadOptions extends Pick<
+  StreamOptions,
+  'columns' | 'excludeColumns' | 'where' | 'types' | 'specialNumeric' | 'specialTemporal' | 'invalidUtf8'
+> {
+  readonly signal?: AbortSignal
+}
+
+/** One consistent snapshot of some streams. Close it soon: it keeps the server from cleaning up old rows. */
+export interface ReadableSnapshot extends AsyncDisposable {
+  readonly id: string
+  readonly position: SourcePosition
+  readonly streams: readonly CatalogStream[]
+  /**
+   * The rows, as batches that are yours to keep. Ending the loop early cancels the read.
+   * @throws STREAM_MISSING for a stream or column that the snapshot does not have, and whatever reading can meet
+   */
+  read(stream: string, options?: ReadOptions): AsyncIterable<Batch>
+  /** Rows of the stream in this snapshot. */
+  count(stream: string, options?: { readonly where?: string; readonly signal?: AbortSignal }): Promise<number>
+  close(): Promise<void>
+}
+
+/** The contract behind a readable source; how `sync` gets at it. */
+export const SOURCE: unique symbol = Symbol('trunkline.source')
+
+export interface ReadableSource extends AsyncDisposable {
+  readonly [SOURCE]: Source
+  /** `user@host:port/database`. */
+  readonly description: string
+  readonly database: string
+  check(options?: { readonly signal?: AbortSignal }): Promise<SourceCheck>
+  /** @throws SELECTION_EMPTY, STREAM_MISSING for a name without wildcard that does not exist */
+  discover(options?: DiscoverOptions): Promise<Catalog>
+  /** @throws the first error of a stream that cannot be locked or read */
+  snapshot(streams: readonly string[], options?: SnapshotOptions): Promise<ReadableSnapshot>
+  close(): Promise<void>
+}
+
+export function createReadableSource(source: Source, limits: Limits): ReadableSource {
+  const discover = ({ select = [], exclude = [], signal }: DiscoverOptions = {}): Promise<Catalog> =>
+    source.discover({ select, exclude }, signalOf(signal))
+  return {
+    [SOURCE]: source,
+    description: source.description,
+    database: source.database,
+    check: (options) => source.check(options),
+    discover,
+    snapshot: async (names, { jobs = 0, rowSecurity = 'stop', signal } = {}) => {
+      const { streams } = await discover({ select: names, ...signalOf(signal) })
+      const accepted = new Set(rowSecurity === 'on' ? streams.map(({ name }) => name) : [])
+      const options = { limits, readers: jobs, rowSecurityOn: accepted, ...signalOf(signal) }
+      return createReadableSnapshot(source, await source.openSnapshot(streams, options), limits)
+    },
+    close: () => source.close(),
+    [Symbol.asyncDispose]: () => source.close(),
+  }
+}
+
+async function createReadableSnapshot(
+  source: Source,
+  snapshot: Snapshot,
+  limits: Limits,
+): Promise<ReadableSnapshot> {
+  const failure = snapshot.failed[0]
+  if (failure !== undefined) {
+    await snapshot.close()
+    throw failure.error
+  }
+  const find = (name: string): CatalogStream => findStream(snapshot, name)
+  return {
+    id: snapshot.id,
+    position: snapshot.position,
+    streams: snapshot.streams,
+    read: (name, options = {}) => readStream(source, snapshot, find(name), options, limits),
+    count: async (name, { where = null, signal }: { where?: string | null; signal?: AbortSignal } = {}) => {
+      const count = await snapshot.count(find(name), { where, window: null, ...signalOf(signal) })
+      return count.total
+    },
+    close: () => snapshot.close(),
+    [Symbol.asyncDispose]: () => snapshot.close(),
+  }
+}
+
+async function* readStream(
+  source: Source,
+  snapshot: Snapshot,
+  stream: CatalogStream,
+  options: ReadOptions,
+  limits: Limits,
+): AsyncGenerator<Batch, void, undefined> {
+  const typeOptions: TypeOptions = {
+    types: options.types ?? {},
+    specialNumeric: options.specialNumeric ?? 'error',
+    specialTemporal: options.specialTemporal ?? 'error',
+    invalidUtf8: options.invalidUtf8 ?? 'error',
+  }
+  const columns = chooseColumns(stream, source.mapColumns(stream, typeOptions), options)
+  const splits = await snapshot.plan({
+    stream,
+    columns,
+    rows: { kind: 'full' },
+    where: options.where ?? null,
+    withXmin: false,
+    limits,
+  })
+  const stop =
+    options.signal === undefined ? snapshot.signal : AbortSignal.any([snapshot.signal, options.signal])
+  for (const split of splits) yield* snapshot.read(split, { signal: stop })
+  await snapshot.assertUnchanged(stream)
+}
+
+function findStream(snapshot: Snapshot, name: string): CatalogStream {
+  const stream = snapshot.streams.find((candidate) => candidate.name === name)
+  if (stream !== undefined) return stream
+  throw new TrunklineError('STREAM_MISSING', `${name} is not a stream of this snapshot.`, {
+    hint: `Its streams: ${snapshot.streams.map((candidate) => candidate.name).join(', ')}.`,
+    context: { stream: name },
+  })
+}
+
+/** In the order asked for. */
+function chooseColumns(
+  stream: CatalogStream,
+  columns: readonly ReadColumn[],
+  { columns: wanted, excludeColumns }: ReadOptions,
+): readonly ReadColumn[] {
+  const named = (name: string): ReadColumn => {
+    const column = columns.find(({ source }) => source === name)
+    if (column !== undefined) return column
+    throw new TrunklineError(
+      'STREAM_MISSING',
+      `${stream.name} has no column ${name} that the role may read.`,
+      {
+        hint: `Its columns: ${columns.map(({ source }) => source).join(', ')}.`,
+        context: { stream: stream.name, field: name },
+      },
+    )
+  }
+  const excluded = new Set((excludeColumns ?? []).map((name) => named(name).source))
+  return (wanted?.map(named) ?? columns).filter(({ source }) => !excluded.has(source))
+}
+
+function signalOf(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal }
+}
