@@ -105,13 +105,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   }
   await writeOwned(join(dataDir, 'pg_hba.conf'), hbaText(options.hba), place.user)
   await appendFile(join(dataDir, 'postgresql.conf'), confText({ ...defaults(options), ...options.conf }))
-  return open_(place, dir, options.port)
+  return openServer(place, dir, options.port)
 }
 
 /** Starts the server on a data folder that `keep()` left. */
 export async function reopenServer(dir: string): Promise<Server> {
   const major = Number((await readFile(join(dir, 'data', 'PG_VERSION'), 'utf8')).trim())
-  return open_(await prepare(major), dir)
+  await writeFile(join(dir, 'owner.pid'), String(process.pid))
+  return openServer(await prepare(major), dir)
 }
 
 interface Place {
@@ -134,20 +135,39 @@ async function prepare(major: number): Promise<Place> {
 
 let swept: Promise<void> | undefined
 
+/** How long the data of a failed test stays at least; the last one of each major stays until the next. */
+const keptMs = 30 * 60_000
+
 /** Ends servers whose owner is gone and removes their folders. */
 async function sweep(root: string): Promise<void> {
   const run = join(root, 'run')
+  const kept: { dir: string; major: string; mtimeMs: number }[] = []
   for (const name of await readdir(run).catch(() => [])) {
     const dir = join(run, name)
+    const found = await stat(dir).catch(() => null)
+    if (!found) continue
     const owner = Number(await readFile(join(dir, 'owner.pid'), 'utf8').catch(() => ''))
-    const kept = existsSync(join(dir, 'kept'))
-    const age = Date.now() - ((await stat(dir).catch(() => null))?.mtimeMs ?? Date.now())
-    if (owner > 0 ? isAlive(owner) : age < 60_000) continue
-    if (kept && age < 24 * 3_600_000) continue
+    // Without a pid it is being made at this moment, or was left half made.
+    if (owner > 0 ? isAlive(owner) : Date.now() - found.mtimeMs < 60_000) continue
+    if (existsSync(join(dir, 'kept'))) {
+      kept.push({ dir, major: name.split('-')[0] ?? '', mtimeMs: found.mtimeMs })
+      continue
+    }
     const postmaster = await readPostmasterPid(join(dir, 'data'))
     if (postmaster !== null && (await isPostgres(postmaster, dir))) process.kill(postmaster, 'SIGQUIT')
-    await rm(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    await removeFolder(dir)
   }
+  kept.sort((a, b) => b.mtimeMs - a.mtimeMs)
+  const seen = new Set<string>()
+  for (const { dir, major, mtimeMs } of kept) {
+    if (seen.has(major) && Date.now() - mtimeMs > keptMs) await removeFolder(dir)
+    seen.add(major)
+  }
+}
+
+/** A backend may still be writing its last words when the postmaster is gone. */
+async function removeFolder(dir: string): Promise<void> {
+  await rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
 }
 
 /** Guards against a pid that now belongs to something else: the command line of ours names its data folder. */
@@ -308,7 +328,7 @@ function startWatchdog(dir: string): ChildProcess {
   return watchdog
 }
 
-async function open_(place: Place, dir: string, wantedPort?: number): Promise<Server> {
+async function openServer(place: Place, dir: string, wantedPort?: number): Promise<Server> {
   const server = new RunningServer(place, dir, wantedPort ?? (await freePort()), wantedPort === undefined)
   try {
     await server.start()
@@ -552,8 +572,7 @@ class RunningServer implements Standby {
   async close(): Promise<void> {
     await this.stop('immediate')
     await this.#dismissWatchdog()
-    // A backend may still be writing its last words when the postmaster is gone.
-    await rm(this.#dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+    await removeFolder(this.#dir)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -52,6 +52,6 @@ async function closeOrKeep(server: Server): Promise<void> {
   await server.keep()
   const names = rows.map((row) => row.datname).join(', ')
   process.stderr.write(
-    `\nKept for a day, PostgreSQL ${server.major} with ${names}. To look into it: npx tsx scripts/servers/reopen.ts ${server.socketDir}\n`,
+    `\nKept until later runs fail: PostgreSQL ${server.major} with ${names}. To look into it: npx tsx scripts/servers/reopen.ts ${server.socketDir}\n`,
   )
 }

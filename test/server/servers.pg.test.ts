@@ -45,13 +45,14 @@ onEachServer('a test database', (server) => {
 
   test('is dropped although sessions, a prepared transaction and a slot hold it, and takes its roles along', async () => {
     const doomed = await server.createDatabase()
-    await doomed.sql("SELECT pg_create_logical_replication_slot('held_' || current_database(), 'test_decoding')")
+    // Before the prepared transaction, for whose end a new slot would wait.
+    await doomed.sql(
+      "SELECT pg_create_logical_replication_slot('held_' || current_database(), 'test_decoding')",
+    )
     const role = await doomed.createRole("PASSWORD 'x'")
     await doomed.sql(`CREATE TABLE held (x int); GRANT SELECT ON held TO ${role.name}`)
     await doomed.connect()
     await doomed.sql("BEGIN; INSERT INTO held VALUES (1); PREPARE TRANSACTION 'held'")
-    await doomed.sql(
-    )
     await doomed.close()
     const left = await database.sql(
       'SELECT datname::text AS name FROM pg_database WHERE datname = $1 UNION ALL SELECT rolname::text FROM pg_roles WHERE rolname = $2',

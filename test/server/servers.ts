@@ -199,7 +199,10 @@ function openDatabase(server: Address, name: string): OwnedDatabase & { disconne
       await disconnect()
       await administer(server, async (client) => {
         await dropDatabase(server, client, name)
-        for (const role of roles) await client.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+        // Emptied as we go: a test may close its database itself.
+        for (let role = roles.pop(); role !== undefined; role = roles.pop()) {
+          await client.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+        }
       })
     },
     async keep(): Promise<void> {
