@@ -1,0 +1,424 @@
+/**
+ * Drives one run of a sync: discovers, plans, reads each group of streams in one snapshot, lands them, tries again what can
+ * be, and reports. One stream that fails never stops the others; an error of the destination as a whole does.
+ */
+import { TrunklineError } from '../model/error.js'
+import type { Logger } from '../model/log.js'
+import type { ProgressEvent, RunReport, SnapshotReport, StreamReport } from '../model/report.js'
+import type { Limits, StreamOptions, SyncSpec } from '../model/sync-spec.js'
+import { formatXid8 } from '../model/xid.js'
+import type { CatalogStream } from '../model/catalog.js'
+import type { Destination, StreamState, SyncState, TableName } from '../destination/contract.js'
+import type { Snapshot, Source } from '../source/contract.js'
+import { systemClock, type Clock } from './clock.js'
+import { nameTables } from './naming.js'
+import { planStream, type StreamPlan } from './plan.js'
+import { createProgress, type Progress } from './progress.js'
+import { abortedError, reportEnd, reportResult, reportRun } from './report.js'
+import { resolveOptions } from './resolve-options.js'
+import { decideFirstContactRetry, decideRetry, stopsTheRun, type RetryDecision } from './retry.js'
+import { groupStreams } from './snapshot-groups.js'
+import { runStream } from './stream-run.js'
+
+export interface RunSyncOptions {
+  readonly source: Source
+  readonly destination: Destination
+  readonly spec: SyncSpec
+  readonly signal?: AbortSignal
+  readonly logger?: Logger
+  readonly onProgress?: (event: ProgressEvent) => void
+  readonly clock?: Clock
+}
+
+/**
+ * Runs a sync once. Resolves with a report even when streams failed or the run was interrupted; the destination is left open
+ * for its owner to close.
+ *
+ * @throws TrunklineError when nothing could be started: SELECTION_EMPTY, STREAM_MISSING, CONNECT_FAILED, DESTINATION_LOCKED, …
+ */
+export async function runSync(options: RunSyncOptions): Promise<RunReport> {
+  return new SyncRun(options).run()
+}
+
+/** A stream on its way through the run. */
+interface Task {
+  readonly stream: CatalogStream
+  readonly options: StreamOptions
+  readonly table: TableName
+  readonly state: StreamState | null
+  plan: StreamPlan | null
+  attempts: number
+  startedAtMs: number | null
+}
+
+class SyncRun {
+  readonly #options: RunSyncOptions
+  readonly #spec: SyncSpec
+  readonly #clock: Clock
+  readonly #signal: AbortSignal
+  readonly #progress: Progress
+  readonly #startedAtMs: number
+  readonly #runId: string
+  readonly #reports = new Map<string, StreamReport>()
+  readonly #snapshots: SnapshotReport[] = []
+  /** An error after which nothing else can be done at the destination. */
+  #fatal: TrunklineError | null = null
+
+  constructor(options: RunSyncOptions) {
+    this.#options = options
+    this.#spec = options.spec
+    this.#clock = options.clock ?? systemClock
+    this.#signal = options.signal ?? new AbortController().signal
+    this.#progress = createProgress({ logger: options.logger, onProgress: options.onProgress })
+    this.#startedAtMs = this.#clock.now()
+    this.#runId = makeRunId(this.#clock)
+  }
+
+  async run(): Promise<RunReport> {
+    try {
+      const tasks = await this.#prepare()
+      await this.#runAll(tasks)
+    } catch (error) {
+      if (!this.#signal.aborted) throw error
+    }
+    const report = reportRun({
+      sync: this.#spec.name,
+      runId: this.#runId,
+      startedAtMs: this.#startedAtMs,
+      endedAtMs: this.#clock.now(),
+      aborted: this.#signal.aborted,
+      snapshots: this.#snapshots,
+      streams: [...this.#reports.values()],
+      warnings: this.#progress.runWarnings,
+    })
+    this.#progress.emit({ kind: 'run_finished', report })
+    return report
+  }
+
+  /** Everything before the first snapshot; streams that are settled already are reported here. */
+  async #prepare(): Promise<Task[]> {
+    const { source, destination } = this.#options
+    const spec = this.#spec
+    const check = await this.#firstContact(() => source.check({ signal: this.#signal }))
+    for (const warning of check.warnings) this.#progress.warn(null, warning)
+    const queries = Object.entries(spec.streams).flatMap(([name, { sql, primaryKey }]) =>
+      sql === undefined ? [] : [{ name, sql, primaryKey: primaryKey ?? null }],
+    )
+    const catalog = await this.#firstContact(() =>
+      source.discover(spec.selection, { signal: this.#signal, queries }),
+    )
+    const resolved = resolveOptions(catalog.streams, spec)
+    if (resolved.streams.length === 0 && resolved.missing.length === 0) {
+      throw new TrunklineError('SELECTION_EMPTY', 'Nothing is selected to be synced.', {
+        hint: 'Look at what there is with `trunkline discover`, and check `--select`, `--exclude` and `disabled`.',
+      })
+    }
+    const state = await destination.open({
+      sync: spec.name,
+      runId: this.#runId,
+      startedAt: new Date(this.#startedAtMs),
+      adopt: spec.adopt,
+      signal: this.#signal,
+    })
+    const total = resolved.streams.length + resolved.missing.length
+    this.#progress.emit({ kind: 'run_started', runId: this.#runId, sync: spec.name, streams: total })
+    const tasks = this.#makeTasks(resolved.streams, state)
+    for (const name of resolved.missing) {
+      this.#settleUnplanned(name, spec.streams[name] ?? {}, state, missingStream(name))
+    }
+    if (!check.privilegedRole || spec.allowPrivilegedRole) return tasks
+    return tasks.filter((task) => {
+      if (task.stream.sql === null) return true
+      this.#fail(task, privilegedRole(task.stream.name, check.role))
+      return false
+    })
+  }
+
+  #makeTasks(
+    streams: readonly { readonly stream: CatalogStream; readonly options: StreamOptions }[],
+    state: SyncState,
+  ): Task[] {
+    const owned = new Map([...state.streams].map(([name, saved]) => [name, saved.table]))
+    const naming = nameTables({
+      streams: streams.map((entry) => entry.stream),
+      spec: this.#spec,
+      capabilities: this.#options.destination.capabilities,
+      owned,
+    })
+    const tasks: Task[] = []
+    for (const { stream, options } of streams) {
+      const table = naming.tables.get(stream.name)
+      if (table === undefined) {
+        this.#settleUnplanned(stream.name, options, state, naming.errors.get(stream.name) ?? null)
+        continue
+      }
+      const saved = state.streams.get(stream.name) ?? null
+      const task: Task = { stream, options, table, state: saved, plan: null, attempts: 0, startedAtMs: null }
+      if (saved?.skipped === true || saved?.paused === true) {
+        this.#settle(reportEnd(this.#facts(task), saved.skipped ? 'skipped' : 'paused', null))
+      } else {
+        tasks.push(task)
+      }
+    }
+    return tasks
+  }
+
+  /** Rounds of snapshots until every stream is done or has failed for good. */
+  async #runAll(tasks: readonly Task[]): Promise<void> {
+    let pending = [...tasks]
+    let fruitless = 0
+    while (pending.length > 0 && this.#fatal === null && !this.#signal.aborted) {
+      const before = this.#reports.size
+      const round = await this.#runRound(pending)
+      pending = round.again
+      fruitless = this.#reports.size > before ? 0 : fruitless + 1
+      if (fruitless > this.#spec.limits.maxAttempts) {
+        for (const task of pending) this.#fail(task, round.lastError)
+        return
+      }
+      if (pending.length > 0 && this.#fatal === null && !this.#signal.aborted) {
+        await this.#clock.sleep(round.delayMs, this.#signal).catch(() => undefined)
+      }
+    }
+    for (const task of pending) {
+      this.#fail(task, this.#signal.aborted ? abortedError(this.#signal.reason) : this.#fatal)
+    }
+  }
+
+  /** One snapshot for each group; what has to be tried again comes back. */
+  async #runRound(tasks: readonly Task[]): Promise<Round> {
+    const round: Round = { again: [], delayMs: 0, lastError: null }
+    const groups = groupStreams(tasks, (task) => task.stream.lockCount)
+    if (groups.length > 1) {
+      this.#progress.warn(
+        null,
+        `The streams take more locks than one transaction should; they are read in ${groups.length} snapshots.`,
+      )
+    }
+    for (const group of groups) {
+      if (this.#fatal !== null || this.#signal.aborted) {
+        round.again.push(...group)
+        continue
+      }
+      await this.#runGroup(group, round)
+    }
+    return round
+  }
+
+  async #runGroup(group: readonly Task[], round: Round): Promise<void> {
+    const { source } = this.#options
+    const rowSecurityOn = group.filter((task) => task.options.rowSecurity === 'on')
+    let snapshot: Snapshot
+    try {
+      snapshot = await source.openSnapshot(
+        group.map((task) => task.stream),
+        {
+          limits: this.#spec.limits,
+          readers: chooseReaders(this.#spec.limits, this.#spec.jobs),
+          signal: this.#signal,
+          rowSecurityOn: new Set(rowSecurityOn.map((task) => task.stream.name)),
+        },
+      )
+    } catch (error) {
+      for (const task of group) this.#failOrRetry(task, error, round)
+      return
+    }
+    const report = {
+      id: snapshot.id,
+      horizon: formatXid8(snapshot.horizon),
+      horizonAgeSeconds: snapshot.horizonAgeSeconds,
+      lsn: snapshot.position.lsn,
+      streams: snapshot.streams.length,
+      fenceMs: null as number | null,
+      yielded: false,
+    }
+    try {
+      for (const { stream, error } of snapshot.failed) {
+        const task = group.find((candidate) => candidate.stream.name === stream)
+        if (task !== undefined) this.#failOrRetry(task, error, round)
+      }
+      report.fenceMs = await this.#runStreams(snapshot, group, round)
+    } finally {
+      report.yielded = isYield(snapshot.signal.reason)
+      this.#snapshots.push(report)
+      await snapshot.close()
+    }
+  }
+
+  /** Streams of one snapshot, one after another; the longest wait of the durability fence. */
+  async #runStreams(snapshot: Snapshot, group: readonly Task[], round: Round): Promise<number | null> {
+    let fenceMs: number | null = null
+    const tasks = snapshot.streams.flatMap((stream) => {
+      const task = group.find((candidate) => candidate.stream.name === stream.name)
+      return task === undefined ? [] : [{ task, stream }]
+    })
+    for (const [index, { task, stream }] of tasks.entries()) {
+      if (this.#fatal !== null || this.#signal.aborted || snapshot.signal.aborted) {
+        const rest = tasks.slice(index).map((entry) => entry.task)
+        round.again.push(...rest)
+        if (snapshot.signal.aborted) round.lastError = snapshot.signal.reason
+        return fenceMs
+      }
+      const signal = AbortSignal.any([this.#signal, snapshot.signal])
+      task.startedAtMs ??= this.#clock.now()
+      task.attempts++
+      try {
+        task.plan = this.#plan(task, stream)
+        const result = await runStream({
+          snapshot,
+          destination: this.#options.destination,
+          plan: task.plan,
+          state: task.state,
+          runAt: new Date(this.#startedAtMs),
+          readers: chooseReaders(this.#spec.limits, this.#spec.jobs),
+          verify: this.#spec.verify,
+          allowMassDelete: this.#spec.allowMassDelete,
+          acceptNewSource: this.#spec.acceptNewSource,
+          signal,
+          progress: this.#progress,
+        })
+        if (result.fenceMs !== null) fenceMs = Math.max(fenceMs ?? 0, result.fenceMs)
+        for (const warning of result.warnings) this.#progress.warn(stream.name, warning)
+        this.#settle(reportResult(this.#facts(task), result))
+      } catch (error) {
+        if (this.#signal.aborted) {
+          round.again.push(task)
+        } else {
+          // What fails because the snapshot is given up fails in many ways; the snapshot knows the one reason.
+          const reason: unknown = snapshot.signal.aborted ? snapshot.signal.reason : error
+          this.#failOrRetry(task, onlyOneOf(reason, index), round, task.attempts)
+        }
+      }
+    }
+    return fenceMs
+  }
+
+  #plan(task: Task, stream: CatalogStream): StreamPlan {
+    const { destination, source } = this.#options
+    return planStream({
+      stream,
+      options: task.options,
+      table: task.table,
+      savedKey: task.state?.checkpoint?.stream.key ?? null,
+      capabilities: destination.capabilities,
+      mapColumns: (of, types) => source.mapColumns(of, types),
+      limits: this.#spec.limits,
+    })
+  }
+
+  /** `attempts` is counted already where the stream itself was under way. */
+  #failOrRetry(task: Task, error: unknown, round: Round, attempts = ++task.attempts): void {
+    round.lastError = error
+    if (stopsTheRun(error) && error instanceof TrunklineError) {
+      this.#fatal = error
+      this.#fail(task, error)
+      return
+    }
+    const decision = this.#decide(decideRetry, error, attempts)
+    if (!decision.again) {
+      this.#fail(task, error)
+      return
+    }
+    this.#progress.retrying(task.stream.name, attempts, decision.delayMs, error)
+    round.delayMs = Math.max(round.delayMs, decision.delayMs)
+    round.again.push(task)
+  }
+
+  async #firstContact<T>(call: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await call()
+      } catch (error) {
+        this.#signal.throwIfAborted()
+        const decision = this.#decide(decideFirstContactRetry, error, attempt)
+        if (!decision.again) throw error
+        this.#progress.retrying(null, attempt, decision.delayMs, error)
+        await this.#clock.sleep(decision.delayMs, this.#signal)
+      }
+    }
+  }
+
+  #decide(decide: typeof decideRetry, error: unknown, attempt: number): RetryDecision {
+    return decide({ error, attempt, limits: this.#spec.limits, random: () => this.#clock.random() })
+  }
+
+  #fail(task: Task, error: unknown): void {
+    this.#settle(reportEnd(this.#facts(task), 'failed', error))
+  }
+
+  #settleUnplanned(stream: string, options: StreamOptions, state: SyncState, error: unknown): void {
+    const saved = state.streams.get(stream) ?? null
+    const facts = { stream, options, table: saved?.table ?? null, plan: null, state: saved }
+    this.#settle(reportEnd({ ...facts, attempts: 0, seconds: 0 }, 'failed', error))
+  }
+
+  #settle(report: StreamReport): void {
+    this.#reports.set(report.stream, report)
+    this.#progress.emit({ kind: 'stream_finished', report })
+  }
+
+  #facts(task: Task): Parameters<typeof reportEnd>[0] {
+    return {
+      stream: task.stream.name,
+      options: task.options,
+      table: task.table,
+      plan: task.plan,
+      state: task.state,
+      attempts: task.attempts,
+      seconds: task.startedAtMs === null ? 0 : (this.#clock.now() - task.startedAtMs) / 1000,
+    }
+  }
+}
+
+interface Round {
+  again: Task[]
+  delayMs: number
+  lastError: unknown
+}
+
+/** Connections that are not readers: the leader, and the one that watches for sessions waiting on us. */
+const CONNECTIONS_BESIDE_READERS = 2
+
+export function chooseReaders(limits: Limits, jobs: number | null): number {
+  return Math.max(0, Math.min(jobs ?? 1, limits.maxConnections - CONNECTIONS_BESIDE_READERS))
+}
+
+/** A stream that used up a whole snapshot by itself would do so again. */
+function onlyOneOf(reason: unknown, index: number): unknown {
+  if (!(reason instanceof TrunklineError) || reason.code !== 'SNAPSHOT_TOO_OLD' || index > 0) return reason
+  return new TrunklineError('SNAPSHOT_TOO_OLD', reason.message, {
+    retry: 'never',
+    hint: 'This stream alone takes longer than `max_snapshot_age`: raise it, or read with more `jobs`.',
+    context: reason.context,
+    cause: reason,
+  })
+}
+
+function isYield(reason: unknown): boolean {
+  return reason instanceof TrunklineError && reason.code === 'YIELDED_TO_DDL'
+}
+
+function missingStream(name: string): TrunklineError {
+  return new TrunklineError('STREAM_MISSING', `${name} has options and is not among the selected streams.`, {
+    hint: 'Check its name with `trunkline discover`; `disabled: true` leaves it out without an error.',
+    context: { stream: name },
+  })
+}
+
+function privilegedRole(stream: string, role: string): TrunklineError {
+  return new TrunklineError(
+    'PRIVILEGED_ROLE',
+    `${stream} is custom SQL, and the role ${role} could do more with it than read.`,
+    {
+      hint: 'Use a role that may only SELECT (`trunkline check --grants` prints how to make one), or pass `--allow-privileged-role`.',
+      context: { stream },
+    },
+  )
+}
+
+/** Sortable by time, and told apart from a run that began in the same second. */
+function makeRunId(clock: Clock): string {
+  const time = new Date(clock.now()).toISOString().replaceAll(/[-:]|\.\d+/g, '')
+  const chance = Math.floor(clock.random() * 2 ** 48)
+  return `${time}-${chance.toString(16).padStart(12, '0')}`
+}
