@@ -3,13 +3,16 @@
  * those that were landed, and remembers which ones the next run will meet again. See `seen-set.ts`.
  */
 import type { Batch } from '../batch/batch.js'
+import { dropColumns, filterRows } from '../batch/select.js'
 import { TrunklineError } from '../model/error.js'
 import { MAX_SEEN_XIDS } from '../model/thresholds.js'
 import { parseXid8, type Xid8 } from '../model/xid.js'
-import { XMIN_FIELD, type RowWindow, type Snapshot } from '../source/contract.js'
-import { dropColumn, selectRows } from '../transform/select.js'
+import type { RowWindow, Snapshot, XMIN_FIELD } from '../source/contract.js'
 import type { Load } from './fingerprint.js'
 import { placeInWindow, SeenSet } from './seen-set.js'
+
+/** The contract's own name, of which only the type may be imported here. */
+const XMIN: typeof XMIN_FIELD = '_trunkline_xmin'
 
 export interface Pass {
   /** Null reads everything. */
@@ -61,17 +64,12 @@ export class AppendFilter {
   apply(batch: Batch, pass: number): Batch {
     const xmins = readXmins(batch)
     const keep = new Uint8Array(batch.rowCount)
-    let kept = 0
     for (let row = 0; row < batch.rowCount; row++) {
       const xmin = Number(xmins[row] ?? 0n)
       const isNew = this.#lookUp(xmin)
-      if (this.#options.window === null || (pass === 0 ? isNew : !isNew)) {
-        keep[row] = 1
-        kept++
-      }
+      if (this.#options.window === null || (pass === 0 ? isNew : !isNew)) keep[row] = 1
     }
-    const rows = dropColumn(batch, batch.fields.length - 1)
-    return kept === batch.rowCount ? rows : selectRows(rows, keep)
+    return filterRows(dropColumns(batch, [XMIN]), keep)
   }
 
   /** What the next run may meet again; call it after the last batch. */
@@ -108,7 +106,7 @@ export class AppendFilter {
 
 function readXmins(batch: Batch): BigInt64Array {
   const column = batch.columns.at(-1)
-  if (column === undefined || batch.fields.at(-1)?.name !== XMIN_FIELD) {
+  if (column === undefined || batch.fields.at(-1)?.name !== XMIN) {
     throw new TrunklineError('INTERNAL', 'A read with transaction ids came without them.')
   }
   return new BigInt64Array(batch.buffer, column.values.offset, batch.rowCount)

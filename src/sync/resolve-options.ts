@@ -1,7 +1,7 @@
 /** Which options hold for each stream: defaults, then patterns from general to specific, then its own name; key by key. */
 import type { CatalogStream } from '../model/catalog.js'
+import { compareSpecificity, parseStreamPattern } from '../model/stream-pattern.js'
 import type { StreamOptions, SyncSpec } from '../model/sync-spec.js'
-import { compareSpecificity, parseStreamPattern } from './stream-pattern.js'
 
 export interface ResolvedStream {
   readonly stream: CatalogStream
