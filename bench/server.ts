@@ -111,7 +111,7 @@ function serverSettings(): Record<string, string> {
     full_page_writes: 'off',
     synchronous_commit: 'off',
     autovacuum: 'off',
-    max_wal_size: '4GB',
+    max_wal_size: '1GB',
   }
 }
 
