@@ -93,6 +93,11 @@ export interface StreamLanding {
   readonly comments: { readonly table: string | null; readonly columns: Readonly<Record<string, string>> }
   readonly key: readonly string[] | null
   /**
+   * The source guarantees that the key is unique, by a primary key or a unique index. Otherwise every new generation that lands by
+   * it is searched for duplicates. Rows for a present generation always are.
+   */
+  readonly keyEnforced?: boolean
+  /**
    * `replace` loads a new generation and swaps it in at the commit; `upsert` and `append` change the present one, which
    * must exist unless `generation` is new.
    */

@@ -5,23 +5,14 @@
  * it back. The typed arrays of that copy are not part of its declared interface, which is why the package's version is exact and
  * why every kind is covered by a test.
  */
-import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBType } from '@duckdb/node-api'
+import type { DuckDBAppender, DuckDBDataChunk, DuckDBType } from '@duckdb/node-api'
 import type { Batch, Column } from '../../batch/batch.js'
-import type { ColumnType, Field } from '../../model/column-type.js'
+import type { ColumnType } from '../../model/column-type.js'
 import { unreachable } from '../../model/column-type.js'
-import { CATALOG } from './quote.js'
-
-export type DuckDbApi = typeof import('@duckdb/node-api')
+import type { ConstantColumn, DuckDbApi, LoaderOptions, RowLoader } from './row-loader.js'
 
 /** Rows per vector, `duckdb_vector_size()`; a multiple of 64, so that validity bitmaps can be cut at byte boundaries. */
 const VECTOR_ROWS = 2048
-
-/** A column that is not in the batches: the same value in every row. */
-export interface ConstantColumn {
-  readonly name: string
-  /** Microseconds since 1970, or null. */
-  readonly micros: bigint | null
-}
 
 interface WritableVector {
   readonly items?: { set(values: ArrayLike<unknown>): void; fill(value: unknown): void }
@@ -31,7 +22,7 @@ interface WritableVector {
   flush(): void
 }
 
-export class ChunkLoader {
+export class ChunkLoader implements RowLoader {
   readonly #api: DuckDbApi
   readonly #appender: DuckDBAppender
   readonly #types: readonly DuckDBType[]
@@ -50,14 +41,8 @@ export class ChunkLoader {
   }
 
   /** The table's columns must be `fields`, then `constants`, in this order. */
-  static async open(
-    api: DuckDbApi,
-    connection: DuckDBConnection,
-    table: { readonly catalog?: string; readonly schema: string; readonly name: string },
-    fields: readonly Field[],
-    constants: readonly ConstantColumn[],
-  ): Promise<ChunkLoader> {
-    const appender = await connection.createAppender(table.name, table.schema, table.catalog ?? CATALOG)
+  static async open({ api, connection, table, fields, constants }: LoaderOptions): Promise<ChunkLoader> {
+    const appender = await connection.createAppender(table.name, table.schema, table.catalog)
     const types = [
       ...fields.map((field) => toDuckDbType(api, field.type)),
       ...constants.map(() => api.TIMESTAMPTZ),
@@ -65,7 +50,12 @@ export class ChunkLoader {
     return new ChunkLoader(api, appender, types, constants)
   }
 
-  write(batch: Batch): void {
+  write(batch: Batch): Promise<void> {
+    this.#append(batch)
+    return Promise.resolve()
+  }
+
+  #append(batch: Batch): void {
     for (let start = 0; start < batch.rowCount; start += VECTOR_ROWS) {
       const count = Math.min(VECTOR_ROWS, batch.rowCount - start)
       const chunk = this.#api.DuckDBDataChunk.create(this.#types, count)
@@ -87,8 +77,14 @@ export class ChunkLoader {
     }
   }
 
-  close(): void {
+  finish(): Promise<void> {
     this.#appender.closeSync()
+    return Promise.resolve()
+  }
+
+  discard(): Promise<void> {
+    this.#appender.clear()
+    return Promise.resolve()
   }
 }
 

@@ -1,71 +1,160 @@
-/** One DuckDB file, attached to an in-memory instance of its own, and the settings it runs under. */
-import { stat, rm, mkdir, rename, chmod, open } from 'node:fs/promises'
+/**
+ * One DuckDB file, attached to an in-memory instance of its own, and the settings it runs under.
+ *
+ * The operating system forgets a process's lock on a file when the process closes any handle of it. So nothing here, and nothing
+ * of Trunkline, opens the file by itself between `attach` and `detach`.
+ */
+import { chmod, link, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api'
-import type { DuckDbApi } from './chunk-loader.js'
+import { TrunklineError } from '../../model/error.js'
+import type { DuckDbApi } from './row-loader.js'
 import { CATALOG, quoteName, quoteText } from './quote.js'
+import { describeRun, isAlive, readRunNote } from './run-file.js'
 
-export interface DatabaseOptions {
-  readonly path: string
-  readonly readOnly: boolean
+export interface DatabaseLimits {
   readonly memoryLimitBytes: number
   readonly threads: number
-  /** For what does not fit in memory; beside the file, so that it is on the same disk and as private. */
-  readonly scratchDir: string
 }
 
 export type Row = Readonly<Record<string, unknown>>
 
+/** Begins DuckDB's error for a lock held elsewhere; its errors carry nothing but words, and its version is pinned. */
+const LOCK_ERROR = 'IO Error: Could not set lock on file'
+
+const SCRATCH_SUFFIX = '.trunkline-tmp-'
+const NURSERY_SUFFIX = '.trunkline-new-'
+const NURSERY_MAX_AGE_MS = 60_000
+
 export class Database {
   readonly api: DuckDbApi
   readonly #instance: DuckDBInstance
+  #file: string | null = null
+  #scratchDir: string | null = null
 
   private constructor(api: DuckDbApi, instance: DuckDBInstance) {
     this.api = api
     this.#instance = instance
   }
 
-  static async open(options: DatabaseOptions): Promise<Database> {
+  /** An instance with no file yet. Nothing is ever fetched, loaded as an extension, or written to the home directory. */
+  static async start(limits: DatabaseLimits): Promise<Database> {
     const api = await import('@duckdb/node-api')
     const instance = await api.DuckDBInstance.create(':memory:', {
-      // Nothing is fetched, loaded or written outside the folder of the file.
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
       allow_community_extensions: 'false',
-      temp_directory: options.scratchDir,
-      memory_limit: `${Math.floor(options.memoryLimitBytes / 1024)}KiB`,
-      threads: String(options.threads),
+      allow_persistent_secrets: 'false',
+      temp_directory: '',
+      memory_limit: `${Math.floor(limits.memoryLimitBytes / 1024)}KiB`,
+      threads: String(limits.threads),
       preserve_insertion_order: 'false',
     })
     const database = new Database(api, instance)
-    try {
-      const connection = await instance.connect()
-      await connection.run("SET TimeZone = 'UTC'")
-      const mode = options.readOnly ? ' (READ_ONLY)' : ''
-      await connection.run(`ATTACH ${quoteText(options.path)} AS ${quoteName(CATALOG)}${mode}`)
-      await connection.run('SET lock_configuration = true')
-      connection.closeSync()
-    } catch (error) {
-      instance.closeSync()
-      throw error
-    }
+    await database.#use((connection) => connection.run("SET GLOBAL TimeZone = 'UTC'"))
     return database
+  }
+
+  /** Takes the lock of the file. @throws DESTINATION_LOCKED naming who holds it, where that is known. */
+  async attach(
+    file: string,
+    options: { readonly readOnly?: boolean; readonly as?: string; readonly runNoteOf?: string } = {},
+  ): Promise<void> {
+    const name = options.as ?? CATALOG
+    const mode = options.readOnly ? ' (READ_ONLY)' : ''
+    try {
+      await this.#use((connection) =>
+        connection.run(`ATTACH ${quoteText(file)} AS ${quoteName(name)}${mode}`),
+      )
+    } catch (error) {
+      throw await explainLock(file, options.runNoteOf ?? file, error)
+    }
+    if (name === CATALOG && !options.readOnly) this.#file = file
+  }
+
+  async detach(name = CATALOG): Promise<void> {
+    await this.#use((connection) => connection.run(`DETACH ${quoteName(name)}`))
+    if (name === CATALOG) this.#file = null
+  }
+
+  /**
+   * Makes the private folder for what does not fit in memory and for parts on their way in, removes those that crashed runs left
+   * (we hold the lock of the file, so nobody else uses them), and closes every other way out of DuckDB.
+   */
+  async confine(beside: string): Promise<string> {
+    await removeLeftovers(beside)
+    const scratch = await mkdtemp(`${beside}${SCRATCH_SUFFIX}`)
+    await chmod(scratch, 0o700)
+    this.#scratchDir = scratch
+    await this.#use(async (connection) => {
+      await connection.run(`SET GLOBAL temp_directory = ${quoteText(scratch)}`)
+      await connection.run(`SET GLOBAL allowed_directories = [${quoteText(`${scratch}/`)}]`)
+      await connection.run('SET GLOBAL enable_external_access = false')
+      await connection.run('SET GLOBAL lock_configuration = true')
+    })
+    return scratch
   }
 
   connect(): Promise<DuckDBConnection> {
     return this.#instance.connect()
   }
 
-  /** Writes what is still in the log into the file. Every connection must be closed. */
+  /**
+   * Before each commit: DuckDB makes its log readable by everybody that the umask lets, but keeps one that is there.
+   * The log holds rows.
+   */
+  async makeLogPrivate(): Promise<void> {
+    if (this.#file === null) return
+    const handle = await open(`${this.#file}.wal`, 'a', 0o600)
+    await handle.close()
+  }
+
+  /** Closes everything. Every connection must be closed; what is still in a log is written into the file first. */
   async close(): Promise<void> {
-    const connection = await this.#instance.connect()
     try {
-      await connection.run(`DETACH ${quoteName(CATALOG)}`)
+      if (this.#file !== null) await this.detach()
     } finally {
-      connection.closeSync()
       this.#instance.closeSync()
+      if (this.#scratchDir !== null) await rm(this.#scratchDir, { recursive: true, force: true })
     }
   }
+
+  async #use<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+    const connection = await this.#instance.connect()
+    try {
+      return await work(connection)
+    } finally {
+      connection.closeSync()
+    }
+  }
+}
+
+async function removeLeftovers(file: string): Promise<void> {
+  const folder = path.dirname(file)
+  const name = path.basename(file)
+  for (const entry of await readdir(folder)) {
+    const leftover = path.join(folder, entry)
+    const scratch = entry.startsWith(`${name}${SCRATCH_SUFFIX}`)
+    // A process that is just creating the file has no lock yet.
+    const nursery =
+      entry.startsWith(`${name}${NURSERY_SUFFIX}`) && (await ageMs(leftover)) > NURSERY_MAX_AGE_MS
+    if (scratch || nursery) await rm(leftover, { recursive: true, force: true })
+  }
+}
+
+async function ageMs(file: string): Promise<number> {
+  return Date.now() - (await stat(file)).mtimeMs
+}
+
+async function explainLock(file: string, runNoteOf: string, error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !error.message.startsWith(LOCK_ERROR)) return error
+  const note = await readRunNote(runNoteOf)
+  const holder = note && isAlive(note) ? describeRun(note) : error.message.slice('IO Error: '.length)
+  return new TrunklineError('DESTINATION_LOCKED', `${file} is held by another process: ${holder}`, {
+    hint: 'Wait until it is done, or end it; then run again. Readers that must not be kept out are served by publish=atomic.',
+    context: { path: file },
+    cause: error,
+  })
 }
 
 export async function queryRows(
@@ -79,38 +168,39 @@ export async function queryRows(
 
 /** Makes an empty database in a private folder and moves it into place, so that it is never readable by others or half made. */
 export async function createFile(file: string): Promise<void> {
-  if (await exists(file)) return
-  const nursery = `${file}.trunkline-new-${process.pid}`
-  await mkdir(nursery, { mode: 0o700, recursive: true })
+  const nursery = await mkdtemp(`${file}${NURSERY_SUFFIX}`)
   try {
+    await chmod(nursery, 0o700)
     const made = path.join(nursery, 'new.duckdb')
-    const database = await Database.open({
-      path: made,
-      readOnly: false,
-      memoryLimitBytes: 64 * 1024 * 1024,
-      threads: 1,
-      scratchDir: nursery,
-    })
-    await database.close()
+    const database = await Database.start({ memoryLimitBytes: 64 * 1024 * 1024, threads: 1 })
+    try {
+      await database.attach(made)
+    } finally {
+      await database.close()
+    }
     await chmod(made, 0o600)
     await syncPath(made)
-    await rename(made, file)
+    await linkInto(made, file)
     await syncPath(path.dirname(file))
   } finally {
     await rm(nursery, { recursive: true, force: true })
   }
 }
 
-export async function exists(file: string): Promise<boolean> {
+/** Like a rename, but never over a file that another process has made meanwhile: that one is as good. */
+async function linkInto(made: string, file: string): Promise<void> {
   try {
-    await stat(file)
-    return true
+    await link(made, file)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
-    throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return
+    // Some file systems have no hard links.
+    if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'ENOSYS') throw error
+    await rename(made, file)
   }
 }
 
+/** fsync of a file that is not attached, or of a folder after a rename in it. */
 export async function syncPath(file: string): Promise<void> {
   const handle = await open(file, 'r')
   try {

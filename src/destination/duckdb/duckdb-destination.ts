@@ -1,5 +1,4 @@
 /** A DuckDB file as a destination. */
-import { realpath } from 'node:fs/promises'
 import path from 'node:path'
 import { availableParallelism } from 'node:os'
 import type { DuckDBConnection } from '@duckdb/node-api'
@@ -15,20 +14,30 @@ import type {
   SyncState,
   TableName,
 } from '../contract.js'
-import { Database, createFile, exists } from './database.js'
+import type { DatabaseLimits } from './database.js'
+import { Database } from './database.js'
 import { toDestinationError } from './errors.js'
+import { claimFile } from './file-claim.js'
+import type { DestinationFile } from './inspect-file.js'
+import { inspectFile } from './inspect-file.js'
 import { CATALOG, foldName, formatTable, quoteName } from './quote.js'
+import { RunFile } from './run-file.js'
 import {
   applyStateEdit,
   assertLease,
   createStateTables,
   findTable,
+  hasStateTables,
   highestTableNumber,
+  nothingSaved,
   readSyncStates,
   releaseLease,
   takeLease,
 } from './state-store.js'
 import { DuckDbStreamWriter } from './stream-writer.js'
+import { assertDistinctNames } from './table-columns.js'
+import type { Workspace } from './workspace.js'
+import { openAtomic, openDirect } from './workspace.js'
 
 export interface DuckDbOptions {
   readonly path: string
@@ -51,23 +60,24 @@ const CAPABILITIES: DestinationCapabilities = {
   maxNameBytes: 1_000_000,
 }
 
-/** Files that this process has open: DuckDB does not notice a second opening by the same process, and damages the file. */
-const openFiles = new Set<string>()
-
 export function createDuckDbDestination(options: DuckDbOptions): Destination {
   return new DuckDbDestination(options)
 }
 
 interface OpenRun {
   readonly database: Database
+  readonly workspace: Workspace
   readonly control: DuckDBConnection
-  readonly file: string
+  readonly runFile: RunFile
+  readonly scratchDir: string
   readonly sync: string
   readonly runId: string
   readonly epoch: number
   readonly adopt: boolean
   readonly states: SyncState
   nextNumber: number
+  /** Something was committed: there is something to publish. */
+  changed: boolean
 }
 
 class DuckDbDestination implements Destination {
@@ -86,39 +96,71 @@ class DuckDbDestination implements Destination {
 
   async open(options: OpenOptions): Promise<SyncState> {
     if (this.#run) throw new TrunklineError('INTERNAL', `${this.description} is already open.`)
-    const { path: file } = this.#options
-    let claimed: string | null = null
     try {
-      await createFile(file)
-      const real = await realpath(file)
-      claim(real)
-      claimed = real
-      const database = await this.#openDatabase(real, false)
-      const control = await database.connect()
+      options.signal?.throwIfAborted()
+      const target = await inspectFile(this.#options.path, true)
+      const database = await Database.start(this.#limits())
+      try {
+        const workspace = await this.#openWorkspace(database, target)
+        try {
+          return await this.#takeOver(options, database, workspace, target.path)
+        } catch (error) {
+          workspace.release()
+          throw error
+        }
+      } catch (error) {
+        await database.close().catch(() => undefined)
+        throw error
+      }
+    } catch (error) {
+      throw await this.#failure('opening', error)
+    }
+  }
+
+  #openWorkspace(database: Database, target: DestinationFile): Promise<Workspace> {
+    return this.#options.publish === 'atomic' ? openAtomic(database, target) : openDirect(database, target)
+  }
+
+  async #takeOver(
+    options: OpenOptions,
+    database: Database,
+    workspace: Workspace,
+    target: string,
+  ): Promise<SyncState> {
+    const scratchDir = await database.confine(workspace.file)
+    const control = await database.connect()
+    try {
+      await database.makeLogPrivate()
       await createStateTables(control)
       const epoch = await takeLease(database.api, control, options)
       const [states] = await readSyncStates(control, options.sync)
       if (!states) throw new TrunklineError('INTERNAL', 'The state just written is gone.')
+      const runFile = new RunFile(target, options)
+      await runFile.start()
       this.#run = {
         database,
+        workspace,
         control,
-        file: real,
+        runFile,
+        scratchDir,
         sync: options.sync,
         runId: options.runId,
         epoch,
         adopt: options.adopt,
         states,
         nextNumber: (await highestTableNumber(control)) + 1,
+        changed: false,
       }
       return states
     } catch (error) {
-      if (claimed !== null) openFiles.delete(claimed)
-      throw toDestinationError(error, { doing: 'opening', path: file })
+      control.closeSync()
+      throw error
     }
   }
 
   async begin(landing: StreamLanding): Promise<StreamWriter> {
     const run = this.#requireRun()
+    assertDistinctNames(landing)
     const state = run.states.streams.get(landing.stream)
     const fresh = state?.generation !== landing.generation
     return this.#alone(async () => {
@@ -142,16 +184,24 @@ class DuckDbDestination implements Destination {
         {
           database: run.database,
           path: this.#options.path,
+          scratchDir: run.scratchDir,
           sync: run.sync,
           runId: run.runId,
           epoch: run.epoch,
           number: ours ? owner.number : run.nextNumber++,
           fresh,
           present,
+          ours,
+          onRows: (rows) => {
+            run.runFile.addRows(rows)
+          },
           commitAlone: (commit) =>
             this.#alone(async () => {
               await assertLease(run.control, run.sync, run.epoch)
+              await run.database.makeLogPrivate()
               await commit()
+              run.changed = true
+              run.runFile.addCommit()
             }),
           onEnd: () => this.#writers.delete(writer),
         },
@@ -174,10 +224,23 @@ class DuckDbDestination implements Destination {
       const { control } = this.#run
       return this.#alone(() => readSyncStates(control, sync))
     }
-    if (!(await exists(this.#options.path))) {
-      return sync === null ? [] : [{ sync, epoch: 0, streams: new Map() }]
+    try {
+      const target = await inspectFile(this.#options.path, false)
+      if (!target.exists) return sync === null ? [] : [{ sync, epoch: 0, streams: new Map() }]
+      // In atomic mode nobody writes the published file, so there is nothing to wait for.
+      const noteOf = this.#options.publish === 'atomic' ? null : target.path
+      const claim = await claimFile(target.path, 'read', noteOf)
+      try {
+        return await this.#withDatabase(async (database) => {
+          await database.attach(target.path, { readOnly: true })
+          return useConnection(database, (connection) => readSyncStates(connection, sync))
+        })
+      } finally {
+        claim.release()
+      }
+    } catch (error) {
+      throw await this.#failure('reading the state', error)
     }
-    return this.#withFile(true, (connection) => readSyncStates(connection, sync))
   }
 
   async editState(sync: string, stream: string, edit: StateEdit): Promise<void> {
@@ -185,7 +248,26 @@ class DuckDbDestination implements Destination {
       const { control } = this.#run
       return this.#alone(() => applyStateEdit(control, sync, stream, edit))
     }
-    await this.#withFile(false, (connection) => applyStateEdit(connection, sync, stream, edit))
+    try {
+      const target = await inspectFile(this.#options.path, true)
+      if (!target.exists) throw nothingSaved(sync, stream)
+      await this.#withDatabase(async (database) => {
+        const workspace = await this.#openWorkspace(database, target)
+        try {
+          await database.makeLogPrivate()
+          await useConnection(database, async (connection) => {
+            if (!(await hasStateTables(connection))) throw nothingSaved(sync, stream)
+            await applyStateEdit(connection, sync, stream, edit)
+          })
+          await database.detach()
+          await workspace.publish(true)
+        } finally {
+          workspace.release()
+        }
+      })
+    } catch (error) {
+      throw await this.#failure('changing the state', error)
+    }
   }
 
   async close(): Promise<void> {
@@ -194,13 +276,18 @@ class DuckDbDestination implements Destination {
     this.#run = null
     try {
       for (const writer of [...this.#writers]) await writer.abort()
+      await this.#queue
+      await run.database.makeLogPrivate()
       await releaseLease(run.database.api, run.control, run.sync, run.epoch)
       run.control.closeSync()
-      await run.database.close()
+      await run.database.detach()
+      await run.workspace.publish(run.changed)
     } catch (error) {
-      throw toDestinationError(error, { doing: 'closing', path: this.#options.path })
+      throw await this.#failure('closing', error)
     } finally {
-      openFiles.delete(run.file)
+      await run.database.close().catch(() => undefined)
+      await run.runFile.remove()
+      run.workspace.release()
     }
   }
 
@@ -208,36 +295,20 @@ class DuckDbDestination implements Destination {
     return this.close()
   }
 
-  async #withFile<T>(readOnly: boolean, use: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-    const file = await realpath(this.#options.path)
-    claim(file)
+  async #withDatabase<T>(work: (database: Database) => Promise<T>): Promise<T> {
+    const database = await Database.start(this.#limits())
     try {
-      const database = await this.#openDatabase(file, readOnly)
-      try {
-        const connection = await database.connect()
-        try {
-          return await use(connection)
-        } finally {
-          connection.closeSync()
-        }
-      } finally {
-        await database.close()
-      }
-    } catch (error) {
-      throw toDestinationError(error, { doing: 'reading the state', path: this.#options.path })
+      return await work(database)
     } finally {
-      openFiles.delete(file)
+      await database.close().catch(() => undefined)
     }
   }
 
-  #openDatabase(file: string, readOnly: boolean): Promise<Database> {
-    return Database.open({
-      path: file,
-      readOnly,
+  #limits(): DatabaseLimits {
+    return {
       memoryLimitBytes: this.#options.memoryLimitBytes ?? DEFAULT_MEMORY_LIMIT_BYTES,
       threads: this.#options.threads ?? availableParallelism(),
-      scratchDir: `${file}.trunkline-tmp`,
-    })
+    }
   }
 
   #requireRun(): OpenRun {
@@ -250,17 +321,22 @@ class DuckDbDestination implements Destination {
     this.#queue = result.catch(() => undefined)
     return result
   }
+
+  #failure(doing: string, error: unknown): Promise<TrunklineError> {
+    return toDestinationError(error, { doing, path: this.#options.path })
+  }
 }
 
-function claim(file: string): void {
-  if (!openFiles.has(file)) {
-    openFiles.add(file)
-    return
+async function useConnection<T>(
+  database: Database,
+  work: (connection: DuckDBConnection) => Promise<T>,
+): Promise<T> {
+  const connection = await database.connect()
+  try {
+    return await work(connection)
+  } finally {
+    connection.closeSync()
   }
-  throw new TrunklineError('DESTINATION_LOCKED', `${file} is already open in this process.`, {
-    hint: 'Let the run that has it open finish first.',
-    context: { path: file },
-  })
 }
 
 function ownedByOther(

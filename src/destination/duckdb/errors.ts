@@ -1,16 +1,64 @@
 /** What DuckDB and the file system throw, as Trunkline's errors. */
+import { statfs } from 'node:fs/promises'
+import path from 'node:path'
 import { TrunklineError } from '../../model/error.js'
 
-/** Wraps whatever is not already ours. */
-export function toDestinationError(
-  cause: unknown,
-  context: { readonly doing: string; readonly path: string; readonly stream?: string },
-): TrunklineError {
+/** Less than this is no space: DuckDB allocates 256 KiB blocks and needs a few to commit. */
+const FULL_BELOW_BYTES = 4 * 1024 * 1024
+
+export interface FailureContext {
+  /** What was being done, as `loading rows of public.orders`. */
+  readonly doing: string
+  readonly path: string
+  readonly stream?: string
+}
+
+/** Codes of the file system that mean something else than a defect. */
+const SYSTEM_CODES: Readonly<
+  Record<string, 'DESTINATION_FULL' | 'DESTINATION_READ_ONLY' | 'DESTINATION_INVALID'>
+> = {
+  ENOSPC: 'DESTINATION_FULL',
+  EDQUOT: 'DESTINATION_FULL',
+  EROFS: 'DESTINATION_READ_ONLY',
+  EACCES: 'DESTINATION_READ_ONLY',
+  EPERM: 'DESTINATION_READ_ONLY',
+  ENOENT: 'DESTINATION_INVALID',
+  ENOTDIR: 'DESTINATION_INVALID',
+  EISDIR: 'DESTINATION_INVALID',
+  ELOOP: 'DESTINATION_INVALID',
+  ENAMETOOLONG: 'DESTINATION_INVALID',
+}
+
+const HINTS = {
+  DESTINATION_FULL:
+    'Free space there, or choose another place, and run again; what was committed before is complete.',
+  DESTINATION_READ_ONLY:
+    'Make the file and its folder writable for this user, or choose another place: the folder is needed for the log of the file.',
+  DESTINATION_INVALID: 'Check the path of the destination.',
+  DESTINATION_FAILED: 'Nothing of this stream was committed; what was there before is unchanged.',
+} as const
+
+/**
+ * Wraps whatever is not already ours. DuckDB's errors carry nothing but words, so a full disk is recognised by asking the
+ * file system rather than by reading them.
+ */
+export async function toDestinationError(cause: unknown, context: FailureContext): Promise<TrunklineError> {
   if (cause instanceof TrunklineError) return cause
+  const systemCode = SYSTEM_CODES[(cause as NodeJS.ErrnoException | null)?.code ?? '']
+  const code = systemCode ?? ((await isFull(context.path)) ? 'DESTINATION_FULL' : 'DESTINATION_FAILED')
   const words = cause instanceof Error ? cause.message : String(cause)
-  return new TrunklineError('DESTINATION_FAILED', `${context.path}: ${context.doing} failed: ${words}`, {
-    hint: 'Nothing of this stream was committed; what was there before is unchanged.',
+  return new TrunklineError(code, `${context.path}: ${context.doing} failed: ${words}`, {
+    hint: HINTS[code],
     context: { path: context.path, ...(context.stream === undefined ? {} : { stream: context.stream }) },
     cause,
   })
+}
+
+async function isFull(file: string): Promise<boolean> {
+  try {
+    const space = await statfs(path.dirname(file))
+    return space.bavail * space.bsize < FULL_BELOW_BYTES
+  } catch {
+    return false
+  }
 }

@@ -13,7 +13,7 @@ import type { Checkpoint } from '../../model/checkpoint.js'
 import { CHECKPOINT_FORMAT, formatCheckpoint, parseCheckpoint } from '../../model/checkpoint.js'
 import { TrunklineError } from '../../model/error.js'
 import type { OpenOptions, StateEdit, StreamState, SyncState, TableName } from '../contract.js'
-import type { DuckDbApi } from './chunk-loader.js'
+import type { DuckDbApi } from './row-loader.js'
 import type { Row } from './database.js'
 import { queryRows } from './database.js'
 import { CATALOG, fold, foldName, quoteName } from './quote.js'
@@ -179,7 +179,11 @@ export async function applyStateEdit(
     [sync, stream],
   )
   if (changed.rowsChanged > 0) return
-  throw new TrunklineError(
+  throw nothingSaved(sync, stream)
+}
+
+export function nothingSaved(sync: string, stream: string): TrunklineError {
+  return new TrunklineError(
     'STREAM_MISSING',
     `Nothing is saved for the stream ${stream} of the sync ${sync}.`,
     {

@@ -4,30 +4,37 @@
  * A new generation is loaded into a table of its own, which takes the place of the present one inside the same transaction.
  * Rows for the present generation are staged in a temporary table first and applied together: delete by key, then insert.
  */
-import type { DuckDBConnection } from '@duckdb/node-api'
+import type { DuckDBConnection, DuckDBTimestampTZValue, DuckDBValue } from '@duckdb/node-api'
 import type { Batch } from '../../batch/batch.js'
 import type { Checkpoint } from '../../model/checkpoint.js'
 import type { Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
 import type { VerifyResult } from '../../model/report.js'
 import type { ReconcileResult, SchemaChange, StreamLanding, StreamWriter, TableName } from '../contract.js'
-import { ChunkLoader } from './chunk-loader.js'
-import type { ConstantColumn } from './chunk-loader.js'
 import { formatDuckDbType } from './column-types.js'
-import type { Database } from './database.js'
+import { formatComparison } from './compare-tables.js'
+import type { Database, Row } from './database.js'
 import { queryRows } from './database.js'
 import { toDestinationError } from './errors.js'
-import { CATALOG, formatTable, quoteName, quoteTable, quoteText } from './quote.js'
+import { CATALOG, foldName, formatTable, quoteName, quoteTable, quoteText } from './quote.js'
+import type { ConstantColumn, RowLoader } from './row-loader.js'
+import { openRowLoader } from './row-loader.js'
 import { toTimestamp, writeState } from './state-store.js'
-
-/** When a soft-deleted row was found missing at the source; null while it is there. */
-export const DELETED_AT = '_trunkline_deleted_at'
-/** Which run a row of a dated copy belongs to. */
-export const RUN_AT = '_trunkline_run_at'
+import type { PresentColumns } from './table-columns.js'
+import {
+  DELETED_AT,
+  RUN_AT,
+  assertAllPresent,
+  assertSameTypes,
+  formatColumns,
+  ownColumnsOf,
+  readPresentColumns,
+} from './table-columns.js'
 
 export interface WriterContext {
   readonly database: Database
   readonly path: string
+  readonly scratchDir: string
   readonly sync: string
   readonly runId: string
   readonly epoch: number
@@ -35,29 +42,30 @@ export interface WriterContext {
   readonly number: number
   /** The landing starts a new generation, whatever it lands by. */
   readonly fresh: boolean
-  /** What has to make way: the present table, or a view that is adopted. */
+  /** What has to make way for a new generation: the present table, or a view that is adopted. */
   readonly present: 'table' | 'view' | null
+  /** The present table is an earlier generation of this very stream. */
+  readonly ours: boolean
   /** Runs the commit while no other writer commits, after checking that the lease is still held. */
   readonly commitAlone: (commit: () => Promise<void>) => Promise<void>
+  readonly onRows: (rows: number) => void
   readonly onEnd: () => void
-}
-
-/** Rows on their way into the present generation. */
-interface Stage {
-  readonly table: TableName
-  rows: number
-  applied: boolean
 }
 
 export class DuckDbStreamWriter implements StreamWriter {
   readonly #context: WriterContext
   readonly #landing: StreamLanding
   readonly #connection: DuckDBConnection
+  /** What the rows end up in, until a new generation is renamed. */
   readonly #target: TableName
-  #fields: readonly Field[]
   readonly #ownColumns: readonly ConstantColumn[]
-  readonly #stages: Stage[] = []
-  #loader: ChunkLoader | null = null
+  readonly #stage: TableName
+  #fields: readonly Field[]
+  #columns: PresentColumns = new Map()
+  #loader: RowLoader | null = null
+  /** Keys of the stage are checked for duplicates from here on. */
+  #stagedSince: 'nothing' | 'rows' = 'nothing'
+  #targetExists: boolean
   #ended = false
 
   private constructor(context: WriterContext, landing: StreamLanding, connection: DuckDBConnection) {
@@ -66,24 +74,22 @@ export class DuckDbStreamWriter implements StreamWriter {
     this.#connection = connection
     this.#fields = landing.fields
     this.#ownColumns = ownColumnsOf(landing)
+    this.#stage = { schema: 'main', name: `stage_${context.number}` }
+    this.#targetExists = !context.fresh
     this.#target = context.fresh
-      ? {
-          schema: landing.table.schema,
-          name: `_trunkline_${context.number}_${landing.generation}`,
-        }
+      ? { schema: landing.table.schema, name: `_trunkline_${context.number}_${landing.generation}` }
       : landing.table
   }
 
   static async open(context: WriterContext, landing: StreamLanding): Promise<DuckDbStreamWriter> {
-    const connection = await context.database.connect()
-    const writer = new DuckDbStreamWriter(context, landing, connection)
+    const writer = new DuckDbStreamWriter(context, landing, await context.database.connect())
     try {
-      await connection.run('BEGIN')
-      if (context.fresh) await writer.#createGeneration()
+      await writer.#connection.run('BEGIN')
+      if (!context.fresh) await writer.#preparePresent()
       return writer
     } catch (error) {
       await writer.abort()
-      throw writer.#failure('creating the table', error)
+      throw await writer.#failure('preparing the table', error)
     }
   }
 
@@ -92,25 +98,23 @@ export class DuckDbStreamWriter implements StreamWriter {
     if (batch.rowCount === 0) return
     try {
       this.#loader ??= await this.#openLoader()
-      this.#loader.write(batch)
-      const stage = this.#stages.at(-1)
-      if (stage) stage.rows += batch.rowCount
+      await this.#loader.write(batch)
+      this.#context.onRows(batch.rowCount)
     } catch (error) {
-      throw this.#failure('loading rows', error)
+      throw await this.#failure('loading rows', error)
     }
   }
 
   async liveCount(): Promise<number> {
     this.#assertOpen()
     try {
-      await this.#applyStages()
-      const [row] = await queryRows(
-        this.#connection,
-        `SELECT count(*) AS live FROM ${quoteTable(this.#target)} WHERE ${this.#liveCondition()}`,
+      await this.#applyWritten()
+      const [row] = await this.#query(
+        `SELECT count(*) AS live FROM ${quoteTable(this.#target)} WHERE ${this.#isLive()}`,
       )
       return Number(row?.['live'])
     } catch (error) {
-      throw this.#failure('counting', error)
+      throw await this.#failure('counting rows', error)
     }
   }
 
@@ -119,72 +123,75 @@ export class DuckDbStreamWriter implements StreamWriter {
     guard: { readonly maxDeleted: number },
   ): Promise<ReconcileResult> {
     this.#assertOpen()
-    const key = this.#requireKey()
     try {
-      await this.#applyStages()
-      const keyFields = key.map((name) => this.#requireField(name))
-      const staged = await this.#createTemporary('keys', keyFields, [])
-      const loader = await this.#openLoaderOn(staged, keyFields, [], 'temp')
-      for await (const batch of keys) loader.write(batch)
-      loader.close()
-      const missing = `${this.#liveCondition()} AND NOT EXISTS (
-        SELECT 1 FROM ${temporary(staged)} AS k WHERE ${key.map((name) => `k.${quoteName(name)} = t.${quoteName(name)}`).join(' AND ')})`
-      const target = quoteTable(this.#target)
-      const [found] = await queryRows(
-        this.#connection,
-        `SELECT count(*) AS missing FROM ${target} AS t WHERE ${missing}`,
+      await this.#applyWritten()
+      const key = this.#requireKey()
+      const staged = await this.#loadTemporary(
+        'keys',
+        key.map((name) => this.#requireField(name)),
+        keys,
       )
-      const count = Number(found?.['missing'])
-      if (count > guard.maxDeleted) {
-        throw new TrunklineError(
-          'MASS_DELETE',
-          `${this.#landing.stream}: ${count} rows at the destination are no longer at the source, more than the ${guard.maxDeleted} that may be deleted at once.`,
-          {
-            hint: 'Check that the source is the right one and complete; if it is, run again with --allow-mass-delete.',
-            context: { stream: this.#landing.stream },
-          },
-        )
+      const target = `${quoteTable(this.#target)} AS t`
+      const isGone = `${this.#isLive()} AND NOT EXISTS (SELECT 1 FROM ${staged} AS s WHERE ${matchKeys(key)})`
+      const [found] = await this.#query(`SELECT count(*) AS gone FROM ${target} WHERE ${isGone}`)
+      const gone = Number(found?.['gone'])
+      if (gone > guard.maxDeleted) throw massDelete(this.#landing.stream, gone, guard.maxDeleted)
+      if (gone > 0 && this.#landing.deletes === 'soft') {
+        await this.#query(`UPDATE ${target} SET ${quoteName(DELETED_AT)} = $1 WHERE ${isGone}`, [this.#now()])
+      } else if (gone > 0) {
+        await this.#query(`DELETE FROM ${target} WHERE ${isGone}`)
       }
-      if (count > 0 && this.#landing.deletes === 'soft') {
-        await this.#connection.run(
-          `UPDATE ${target} AS t SET ${quoteName(DELETED_AT)} = $1 WHERE ${missing}`,
-          [toTimestamp(this.#context.database.api, new Date())],
-        )
-      } else if (count > 0) {
-        await this.#connection.run(`DELETE FROM ${target} AS t WHERE ${missing}`)
-      }
-      await this.#connection.run(`DROP TABLE ${temporary(staged)}`)
-      return { deleted: count }
+      await this.#query(`DROP TABLE ${staged}`)
+      return { deleted: gone }
     } catch (error) {
-      throw this.#failure('removing rows that are gone at the source', error)
+      throw await this.#failure('removing rows that the source no longer has', error)
     }
   }
 
   async alter(change: SchemaChange): Promise<void> {
     this.#assertOpen()
     try {
+      if (this.#loader) throw new Error('columns are added before the first write')
       for (const field of change.add) {
-        await this.#connection.run(
+        if (!this.#fields.some((known) => known.name === field.name)) this.#fields = [...this.#fields, field]
+        if (!this.#targetExists) continue
+        await this.#query(
           `ALTER TABLE ${quoteTable(this.#target)} ADD COLUMN ${quoteName(field.name)} ${formatDuckDbType(field.type)}`,
         )
       }
-      const added = change.add.filter((field) => !this.#fields.some((present) => present.name === field.name))
-      this.#fields = [...this.#fields, ...added]
+      if (this.#targetExists) this.#columns = await readPresentColumns(this.#connection, this.#target)
     } catch (error) {
-      throw this.#failure('adding columns', error)
+      throw await this.#failure('adding columns', error)
     }
   }
 
-  verify(rows: AsyncIterable<Batch>): Promise<VerifyResult> {
-    void rows
-    return Promise.reject(new Error('verify is not here yet'))
+  async verify(rows: AsyncIterable<Batch>): Promise<VerifyResult> {
+    this.#assertOpen()
+    try {
+      await this.#applyWritten()
+      const staged = await this.#loadTemporary('verify', this.#fields, rows)
+      const comparison = formatComparison({
+        fields: this.#fields,
+        expected: staged,
+        actual: quoteTable(this.#target),
+        actualWhere: this.#isLive(),
+      })
+      const [found] = await this.#query(comparison)
+      await this.#query(`DROP TABLE ${staged}`)
+      const missing = Number(found?.['missing'])
+      const unexpected = Number(found?.['unexpected'])
+      return { equal: missing === 0 && unexpected === 0, missing, unexpected }
+    } catch (error) {
+      throw await this.#failure('comparing rows', error)
+    }
   }
 
   async commit(checkpoint: Checkpoint): Promise<void> {
     this.#assertOpen()
-    const { context, landing } = { context: this.#context, landing: this.#landing }
+    const context = this.#context
+    const landing = this.#landing
     try {
-      await this.#applyStages()
+      await this.#applyWritten()
       if (context.fresh) await this.#swap()
       await this.#comment()
       await writeState(context.database.api, this.#connection, {
@@ -204,7 +211,7 @@ export class DuckDbStreamWriter implements StreamWriter {
       })
       this.#end()
     } catch (error) {
-      const failure = this.#failure('committing', error)
+      const failure = await this.#failure('committing', error)
       await this.abort()
       throw failure
     }
@@ -214,6 +221,7 @@ export class DuckDbStreamWriter implements StreamWriter {
     if (this.#ended) return
     try {
       this.#connection.interrupt()
+      await this.#loader?.discard()
       await this.#connection.run('ROLLBACK')
     } catch {
       // The transaction may never have begun or be over; closing the connection drops what is left of it.
@@ -222,162 +230,245 @@ export class DuckDbStreamWriter implements StreamWriter {
   }
 
   #end(): void {
+    if (this.#ended) return
     this.#ended = true
     this.#loader = null
     this.#connection.closeSync()
     this.#context.onEnd()
   }
 
-  async #createGeneration(): Promise<void> {
-    await this.#connection.run(
-      `CREATE TABLE ${quoteTable(this.#target)} (${columnList(this.#fields, this.#ownColumns)})`,
+  /** Brings the present table to what this landing needs beside the stream's own columns. */
+  async #preparePresent(): Promise<void> {
+    const table = quoteTable(this.#target)
+    let columns = await readPresentColumns(this.#connection, this.#target)
+    assertSameTypes(this.#landing, columns)
+    for (const { name } of this.#ownColumns) {
+      if (columns.has(foldName(name))) continue
+      await this.#query(`ALTER TABLE ${table} ADD COLUMN ${quoteName(name)} TIMESTAMPTZ`)
+      columns = await readPresentColumns(this.#connection, this.#target)
+    }
+    this.#columns = columns
+    if (this.#landing.deletes === 'hard' && columns.has(DELETED_AT)) {
+      // Marked while deletes were soft; now they are hard.
+      await this.#query(`DELETE FROM ${table} WHERE ${quoteName(DELETED_AT)} IS NOT NULL`)
+    }
+  }
+
+  async #createTarget(): Promise<void> {
+    if (this.#targetExists) return
+    await this.#query(
+      `CREATE TABLE ${quoteTable(this.#target)} (${formatColumns(this.#fields, this.#ownColumns)})`,
     )
+    this.#columns = await readPresentColumns(this.#connection, this.#target)
+    this.#targetExists = true
   }
 
-  async #createTemporary(
-    label: string,
-    fields: readonly Field[],
-    own: readonly ConstantColumn[],
-  ): Promise<TableName> {
-    const table = { schema: 'main', name: `${label}_${this.#context.number}_${this.#stages.length}` }
-    await this.#connection.run(`CREATE TEMP TABLE ${temporary(table)} (${columnList(fields, own)})`)
-    return table
-  }
-
-  async #openLoader(): Promise<ChunkLoader> {
-    if (this.#context.fresh) return this.#openLoaderOn(this.#target, this.#fields, this.#ownColumns, CATALOG)
-    const table = await this.#createTemporary('stage', this.#fields, this.#ownColumns)
-    this.#stages.push({ table, rows: 0, applied: false })
-    return this.#openLoaderOn(table, this.#fields, this.#ownColumns, 'temp')
+  async #openLoader(): Promise<RowLoader> {
+    if (this.#context.fresh) {
+      await this.#createTarget()
+      return this.#openLoaderOn(this.#target, CATALOG, this.#fields, this.#ownColumns)
+    }
+    assertAllPresent(this.#landing, this.#fields, this.#columns)
+    const columns = formatColumns(this.#fields, this.#ownColumns)
+    await this.#query(`CREATE TEMP TABLE IF NOT EXISTS ${temporary(this.#stage)} (${columns})`)
+    this.#stagedSince = 'rows'
+    return this.#openLoaderOn(this.#stage, 'temp', this.#fields, this.#ownColumns)
   }
 
   #openLoaderOn(
     table: TableName,
-    fields: readonly Field[],
-    own: readonly ConstantColumn[],
     catalog: string,
-  ): Promise<ChunkLoader> {
-    return ChunkLoader.open(this.#context.database.api, this.#connection, { ...table, catalog }, fields, own)
+    fields: readonly Field[],
+    constants: readonly ConstantColumn[],
+  ): Promise<RowLoader> {
+    return openRowLoader({
+      api: this.#context.database.api,
+      connection: this.#connection,
+      scratchDir: this.#context.scratchDir,
+      table: { catalog, ...table },
+      fields,
+      constants,
+    })
+  }
+
+  /** Stages batches that are not rows of the stream; returns the table's SQL name. */
+  async #loadTemporary(
+    label: string,
+    fields: readonly Field[],
+    batches: AsyncIterable<Batch>,
+  ): Promise<string> {
+    const table = { schema: 'main', name: `${label}_${this.#context.number}` }
+    await this.#query(`CREATE TEMP TABLE ${temporary(table)} (${formatColumns(fields, [])})`)
+    const loader = await this.#openLoaderOn(table, 'temp', fields, [])
+    try {
+      for await (const batch of batches) await loader.write(batch)
+      await loader.finish()
+    } catch (error) {
+      await loader.discard()
+      throw error
+    }
+    return temporary(table)
   }
 
   /** Brings everything written so far into the target. */
-  async #applyStages(): Promise<void> {
-    this.#loader?.close()
+  async #applyWritten(): Promise<void> {
+    const loader = this.#loader
     this.#loader = null
-    if (this.#context.fresh) {
-      if (this.#landing.landing === 'upsert') await this.#assertDistinct(quoteTable(this.#target))
+    await loader?.finish()
+    const { fresh } = this.#context
+    const upsert = this.#landing.landing === 'upsert'
+    if (fresh) {
+      await this.#createTarget()
+      if (loader && upsert && !this.#landing.keyEnforced) await this.#assertDistinct(quoteTable(this.#target))
       return
     }
+    if (this.#stagedSince === 'nothing') return
+    const stage = temporary(this.#stage)
     const target = quoteTable(this.#target)
-    for (const stage of this.#stages) {
-      if (stage.applied) continue
-      const from = temporary(stage.table)
-      if (this.#landing.landing === 'upsert') {
-        await this.#assertDistinct(from)
-        const match = this.#requireKey().map((name) => `t.${quoteName(name)} = s.${quoteName(name)}`)
-        await this.#connection.run(
-          `DELETE FROM ${target} AS t USING ${from} AS s WHERE ${match.join(' AND ')}`,
-        )
-      }
-      const columns = [...this.#fields, ...this.#ownColumns]
-        .map((column) => quoteName(column.name))
-        .join(', ')
-      await this.#connection.run(`INSERT INTO ${target} (${columns}) SELECT ${columns} FROM ${from}`)
-      stage.applied = true
+    if (upsert) {
+      await this.#assertDistinct(stage)
+      await this.#query(
+        `DELETE FROM ${target} AS t USING ${stage} AS s WHERE ${matchKeys(this.#requireKey())}`,
+      )
     }
+    const columns = [...this.#fields, ...this.#ownColumns].map((column) => quoteName(column.name)).join(', ')
+    await this.#query(`INSERT INTO ${target} (${columns}) SELECT ${columns} FROM ${stage}`)
+    await this.#query(`DROP TABLE ${stage}`)
+    this.#stagedSince = 'nothing'
   }
 
   async #assertDistinct(from: string): Promise<void> {
     const key = this.#requireKey().map(quoteName).join(', ')
-    const [found] = await queryRows(
-      this.#connection,
-      `SELECT 1 FROM ${from} GROUP BY ${key} HAVING count(*) > 1 LIMIT 1`,
-    )
+    const [found] = await this.#query(`SELECT 1 FROM ${from} GROUP BY ${key} HAVING count(*) > 1 LIMIT 1`)
     if (!found) return
+    const { stream } = this.#landing
     throw new TrunklineError(
       'KEY_DUPLICATE',
-      `${this.#landing.stream}: two rows have the same ${this.#requireKey().join(', ')}.`,
+      `${stream}: two rows have the same ${this.#requireKey().join(', ')}.`,
       {
-        hint: 'The declared key is not unique at the source, or its index is damaged. Choose another key, or use full_refresh.',
-        context: { stream: this.#landing.stream },
+        hint: 'The declared key is not unique at the source, or its index is damaged. Choose another key with --primary-key, or use --mode full_refresh.',
+        context: { stream },
       },
     )
   }
 
+  /** Puts the new generation in the place of the present one. Views that name the table go on to the new one. */
   async #swap(): Promise<void> {
     const { table } = this.#landing
-    if (this.#context.present === 'view') await this.#connection.run(`DROP VIEW ${quoteTable(table)}`)
-    if (this.#context.present === 'table') await this.#connection.run(`DROP TABLE ${quoteTable(table)}`)
-    await this.#connection.run(`ALTER TABLE ${quoteTable(this.#target)} RENAME TO ${quoteName(table.name)}`)
+    if (this.#context.present === 'view') await this.#query(`DROP VIEW ${quoteTable(table)}`)
+    if (this.#context.present === 'table') {
+      if (this.#context.ours) await this.#carryDeleted()
+      await this.#query(`DROP TABLE ${quoteTable(table)}`)
+    }
+    await this.#query(`ALTER TABLE ${quoteTable(this.#target)} RENAME TO ${quoteName(table.name)}`)
+  }
+
+  /** With soft deletes, rows of the earlier generation that the new one lacks stay, marked. */
+  async #carryDeleted(): Promise<void> {
+    const { key, deletes, table } = this.#landing
+    if (deletes !== 'soft' || !key) return
+    const earlier = await readPresentColumns(this.#connection, table)
+    const kept = this.#fields.filter(
+      (field) => earlier.get(foldName(field.name))?.type === formatDuckDbType(field.type),
+    )
+    if (!key.every((name) => kept.some((field) => field.name === name))) return
+    const columns = kept.map((field) => quoteName(field.name))
+    const mark = quoteName(DELETED_AT)
+    const deletedAt = earlier.has(DELETED_AT) ? `coalesce(t.${mark}, $1)` : '$1'
+    await this.#query(
+      `INSERT INTO ${quoteTable(this.#target)} (${[...columns, mark].join(', ')})
+       SELECT ${columns.map((column) => `t.${column}`).join(', ')}, ${deletedAt} FROM ${quoteTable(table)} AS t
+       WHERE NOT EXISTS (SELECT 1 FROM ${quoteTable(this.#target)} AS s WHERE ${matchKeys(key)})`,
+      [this.#now()],
+    )
   }
 
   async #comment(): Promise<void> {
     const table = quoteTable(this.#landing.table)
     const { comments } = this.#landing
-    if (comments.table !== null) {
-      await this.#connection.run(`COMMENT ON TABLE ${table} IS ${quoteText(comments.table)}`)
-    }
+    if (comments.table !== null)
+      await this.#query(`COMMENT ON TABLE ${table} IS ${quoteText(comments.table)}`)
     for (const [column, comment] of Object.entries(comments.columns)) {
-      await this.#connection.run(`COMMENT ON COLUMN ${table}.${quoteName(column)} IS ${quoteText(comment)}`)
+      if (!this.#fields.some((field) => field.name === column)) continue
+      await this.#query(`COMMENT ON COLUMN ${table}.${quoteName(column)} IS ${quoteText(comment)}`)
     }
   }
 
-  #liveCondition(): string {
-    return this.#ownColumns.some((column) => column.name === DELETED_AT)
-      ? `${quoteName(DELETED_AT)} IS NULL`
-      : 'true'
+  /** Rows that are there as far as the source is concerned; of a dated copy, those of this run. */
+  #isLive(): string {
+    const conditions = [
+      ...(this.#columns.has(DELETED_AT) ? [`${quoteName(DELETED_AT)} IS NULL`] : []),
+      ...(this.#landing.runAt === null
+        ? []
+        : [`${quoteName(RUN_AT)} = make_timestamptz(${this.#landing.runAt.getTime() * 1000})`]),
+    ]
+    return conditions.length === 0 ? 'true' : conditions.join(' AND ')
   }
 
   #requireKey(): readonly string[] {
-    if (this.#landing.key && this.#landing.key.length > 0) return this.#landing.key
-    throw new TrunklineError('KEY_MISSING', `${this.#landing.stream} has no key to land by.`, {
-      hint: 'Give it one with --primary-key, or use full_refresh.',
-      context: { stream: this.#landing.stream },
+    const { key, stream } = this.#landing
+    if (key && key.length > 0) return key
+    throw new TrunklineError('KEY_MISSING', `${stream} has no key to land by.`, {
+      hint: 'Give it one with --primary-key, or use --mode full_refresh.',
+      context: { stream },
     })
   }
 
   #requireField(name: string): Field {
+    const { stream } = this.#landing
     const field = this.#fields.find((candidate) => candidate.name === name)
     if (field) return field
-    throw new TrunklineError(
-      'KEY_MISSING',
-      `${this.#landing.stream}: the key column ${name} is not landed.`,
-      {
-        hint: 'Do not exclude key columns.',
-        context: { stream: this.#landing.stream, field: name },
-      },
-    )
+    throw new TrunklineError('KEY_MISSING', `${stream}: the key column ${name} is not landed.`, {
+      hint: 'Do not exclude key columns.',
+      context: { stream, field: name },
+    })
+  }
+
+  #now(): DuckDBTimestampTZValue {
+    return toTimestamp(this.#context.database.api, new Date())
+  }
+
+  #query(sql: string, values?: DuckDBValue[]): Promise<readonly Row[]> {
+    return queryRows(this.#connection, sql, values)
   }
 
   #assertOpen(): void {
     if (!this.#ended) return
-    throw new TrunklineError('FENCED', `The writer of ${this.#landing.stream} is closed.`, {
-      hint: 'Begin the stream again.',
-      context: { stream: this.#landing.stream },
-    })
+    const { stream } = this.#landing
+    throw new TrunklineError(
+      'FENCED',
+      `The writer of ${stream} is closed; its run no longer has the lease.`,
+      {
+        hint: 'Begin the stream again in a new run.',
+        context: { stream },
+      },
+    )
   }
 
-  #failure(doing: string, error: unknown): TrunklineError {
+  #failure(doing: string, error: unknown): Promise<TrunklineError> {
+    const { stream, table } = this.#landing
     return toDestinationError(error, {
-      doing: `${doing} of ${this.#landing.stream} into ${formatTable(this.#landing.table)}`,
+      doing: `${doing} of ${stream} in ${formatTable(table)}`,
       path: this.#context.path,
-      stream: this.#landing.stream,
+      stream,
     })
   }
 }
 
-function ownColumnsOf(landing: StreamLanding): readonly ConstantColumn[] {
-  return [
-    ...(landing.runAt === null ? [] : [{ name: RUN_AT, micros: BigInt(landing.runAt.getTime()) * 1000n }]),
-    ...(landing.deletes === 'soft' ? [{ name: DELETED_AT, micros: null }] : []),
-  ]
+/** The key of `t` is the key of `s`. Key columns are never null. */
+function matchKeys(key: readonly string[]): string {
+  return key.map((name) => `s.${quoteName(name)} = t.${quoteName(name)}`).join(' AND ')
 }
 
-function columnList(fields: readonly Field[], own: readonly ConstantColumn[]): string {
-  return [
-    ...fields.map((field) => `${quoteName(field.name)} ${formatDuckDbType(field.type)}`),
-    ...own.map((column) => `${quoteName(column.name)} TIMESTAMPTZ`),
-  ].join(', ')
+function massDelete(stream: string, gone: number, allowed: number): TrunklineError {
+  return new TrunklineError(
+    'MASS_DELETE',
+    `${stream}: ${gone} rows at the destination are no longer at the source, more than the ${allowed} that may be deleted at once.`,
+    {
+      hint: 'Check that the source is the right one and complete; if it is, run again with --allow-mass-delete.',
+      context: { stream },
+    },
+  )
 }
 
 function temporary(table: TableName): string {

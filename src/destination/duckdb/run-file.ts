@@ -1,0 +1,137 @@
+/**
+ * `<file>.trunkline-run.json`: who is writing the file just now, for everybody whom DuckDB's lock keeps out.
+ *
+ * It informs and never decides: the lock is DuckDB's. A crashed run leaves it behind, and the next one replaces it.
+ */
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { z } from 'zod'
+
+const REWRITE_AFTER_MS = 1000
+/** A process's own idea of when it started wanders a little with the clock. */
+const SAME_START_MS = 10_000
+
+const runNote = z.object({
+  v: z.literal(1),
+  pid: z.number(),
+  host: z.string(),
+  /** When the process started, in milliseconds since 1970: tells a process from a later one of the same id. */
+  processStartedAt: z.number(),
+  sync: z.string(),
+  runId: z.string(),
+  startedAt: z.string(),
+  updatedAt: z.string(),
+  rows: z.number(),
+  committedStreams: z.number(),
+})
+
+export type RunNote = z.infer<typeof runNote>
+
+export function runFilePath(file: string): string {
+  return `${file}.trunkline-run.json`
+}
+
+export function processStartedAt(): number {
+  return Math.round(Date.now() - process.uptime() * 1000)
+}
+
+/** Null where there is none, or none that can be read. */
+export async function readRunNote(file: string): Promise<RunNote | null> {
+  try {
+    const parsed = runNote.safeParse(JSON.parse(await readFile(runFilePath(file), 'utf8')))
+    return parsed.success ? parsed.data : null
+  } catch {
+    return null
+  }
+}
+
+/** Whether the process that wrote the note still runs; true where that cannot be known from here. */
+export function isAlive(note: Pick<RunNote, 'host' | 'pid' | 'processStartedAt'>): boolean {
+  if (note.host !== hostname()) return true
+  if (note.pid === process.pid) return isThisProcess(note)
+  try {
+    process.kill(note.pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+export function isThisProcess(note: Pick<RunNote, 'host' | 'pid' | 'processStartedAt'>): boolean {
+  return (
+    note.host === hostname() &&
+    note.pid === process.pid &&
+    Math.abs(note.processStartedAt - processStartedAt()) < SAME_START_MS
+  )
+}
+
+/** `process 4711 on db1, syncing shop since 2026-01-01T00:00:00.000Z (120 rows so far)` */
+export function describeRun(note: RunNote): string {
+  return `process ${note.pid} on ${note.host}, syncing ${note.sync} since ${note.startedAt} (${note.rows} rows so far)`
+}
+
+/** Keeps the note of a run up to date. Never rejects: a run does not fail because it cannot be talked about. */
+export class RunFile {
+  readonly #file: string
+  #note: RunNote
+  #writtenAt = 0
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(
+    file: string,
+    run: { readonly sync: string; readonly runId: string; readonly startedAt: Date },
+  ) {
+    this.#file = file
+    const startedAt = run.startedAt.toISOString()
+    this.#note = {
+      v: 1,
+      pid: process.pid,
+      host: hostname(),
+      processStartedAt: processStartedAt(),
+      sync: run.sync,
+      runId: run.runId,
+      startedAt,
+      updatedAt: startedAt,
+      rows: 0,
+      committedStreams: 0,
+    }
+  }
+
+  async start(): Promise<void> {
+    await this.#write()
+  }
+
+  addRows(rows: number): void {
+    this.#note = { ...this.#note, rows: this.#note.rows + rows }
+    this.#writeSometimes()
+  }
+
+  addCommit(): void {
+    this.#note = { ...this.#note, committedStreams: this.#note.committedStreams + 1 }
+    this.#writeSometimes()
+  }
+
+  async remove(): Promise<void> {
+    await this.#writing
+    await rm(runFilePath(this.#file), { force: true }).catch(() => undefined)
+  }
+
+  #writeSometimes(): void {
+    const now = Date.now()
+    if (now - this.#writtenAt < REWRITE_AFTER_MS) return
+    this.#writtenAt = now
+    this.#writing = this.#writing.then(() => this.#write())
+  }
+
+  async #write(): Promise<void> {
+    this.#note = { ...this.#note, updatedAt: new Date().toISOString() }
+    const target = runFilePath(this.#file)
+    const draft = `${target}.${process.pid}`
+    try {
+      await writeFile(draft, `${JSON.stringify(this.#note)}\n`, { mode: 0o600 })
+      await rename(draft, target)
+    } catch {
+      await rm(draft, { force: true }).catch(() => undefined)
+    }
+  }
+}
