@@ -8,7 +8,9 @@ try {
   const snapshot = await source.snapshot([table])
   try {
     let rows = 0
-    for await (const batch of snapshot.read(table)) rows += batch.rowCount
+    /** @type {AsyncIterable<import('../../src/batch/batch.js').Batch>} */
+    const batches = snapshot.read(table)
+    for await (const batch of batches) rows += batch.rowCount
     process.stdout.write(`${rows}\n`)
   } finally {
     await snapshot.close()

@@ -14,7 +14,6 @@ await new Promise((resolve, reject) => {
   const drain = {
     /** @param {pg.Connection} connection */
     submit(connection) {
-      // eslint-disable-next-line @typescript-eslint/no-floating-promises -- it sends a message and returns nothing
       connection.query(`COPY (SELECT * FROM ${table}) TO STDOUT (FORMAT binary)`)
     },
     /** @param {{ chunk: Uint8Array }} message */
