@@ -3,6 +3,8 @@
 export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
 export type TargetSessionAttrs = 'any' | 'read-write' | 'read-only' | 'primary' | 'standby' | 'prefer-standby'
 
+export type AuthMethod = 'password' | 'md5' | 'scram-sha-256' | 'none'
+
 export interface HostAddress {
   /** A name, an address, or a directory that holds a unix socket. */
   readonly host: string
@@ -34,6 +36,11 @@ export interface ConnectionSettings {
   readonly sslMaxProtocolVersion: string | null
   readonly sslsni: boolean
   readonly sslNegotiation: 'postgres' | 'direct'
+  /** Whether the SCRAM exchange is bound to the TLS channel; `require` refuses every other way to log in. */
+  readonly channelBinding: 'disable' | 'prefer' | 'require'
+  /** Ways to log in that are acceptable; null accepts all that are safe. */
+  readonly requireAuth: readonly AuthMethod[] | null
+  /** For each address tried; 0 waits for ever. */
   readonly connectTimeoutMs: number
   readonly applicationName: string
   readonly keepalives: boolean

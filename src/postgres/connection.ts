@@ -1,0 +1,242 @@
+/** One session at a server: control queries by `pg`, COPY by ourselves, and a signal for when it ends on its own. */
+import pg from 'pg'
+import { TrunklineError } from '../model/error.js'
+import type { ConnectionSettings } from './connection-settings.js'
+import { CopyOutReader } from './copy-out.js'
+import type { CopyOut, CopyOutOptions } from './copy-out.js'
+import { toTrunklineError } from './sqlstate.js'
+import type { Wire } from './wire.js'
+
+export type { CopyOut, CopyOutOptions } from './copy-out.js'
+
+export interface Connection extends AsyncDisposable {
+  /** Those of the host that was chosen: one host, its address fixed, so that further connections reach the same server. */
+  readonly settings: ConnectionSettings
+  readonly backendPid: number
+  /** `server_version_num`, as 150018. */
+  readonly serverVersion: number
+  /** What the server reports of its own accord (ParameterStatus), kept up to date. */
+  readonly parameters: ReadonlyMap<string, string>
+  /** `TLSv1.3 TLS_AES_256_GCM_SHA384`; null in plain text. */
+  readonly tls: string | null
+  /**
+   * One statement by Parse, Bind and Execute. bool → boolean, int2, int4 and oid → number, json and jsonb → parsed,
+   * text[] and name[] → string[]; everything else (int8, numeric, …) stays the server's text.
+   */
+  query<Row>(sql: string, values?: readonly unknown[]): Promise<readonly Row[]>
+  /** Several statements by the simple protocol: only for constant text of our own. */
+  execute(sql: string): Promise<void>
+  /**
+   * Starts a COPY … TO STDOUT; until it has ended nothing else can run here. Settles when the server begins to answer, which
+   * it does with the first row.
+   */
+  copyOut(sql: string, options: CopyOutOptions): Promise<CopyOut>
+  /** Asks the server, on a connection of its own, to cancel what runs here. Never fails: it is a request, not a promise. */
+  cancel(): Promise<void>
+  close(): Promise<void>
+  destroy(): void
+  /** Aborts with CONNECTION_LOST, or what the server said last, when the connection ends on its own. */
+  readonly lost: AbortSignal
+}
+
+export interface OpenSession {
+  readonly client: pg.Client
+  readonly wire: Wire
+  readonly settings: ConnectionSettings
+  readonly tls: string | null
+  readonly serverVersion: number
+  /** Sends a CancelRequest over a new transport of the same kind. */
+  readonly sendCancel: (request: Buffer) => Promise<void>
+}
+
+/** A server that does not confirm the end of a session within this long is left. */
+const CLOSE_TIMEOUT_MS = 2000
+
+export class PostgresConnection implements Connection {
+  readonly settings: ConnectionSettings
+  readonly serverVersion: number
+  readonly tls: string | null
+  readonly #session: OpenSession
+  readonly #lost = new AbortController()
+  #state: 'open' | 'closing' | 'gone' = 'open'
+  #copying = false
+  /** Statements run one after the other. */
+  #tail: Promise<unknown> = Promise.resolve()
+
+  constructor(session: OpenSession) {
+    this.#session = session
+    this.settings = session.settings
+    this.serverVersion = session.serverVersion
+    this.tls = session.tls
+    let failure: unknown = null
+    session.client.on('error', (error: unknown) => {
+      failure ??= error
+    })
+    session.client.on('end', () => {
+      this.#ended(failure)
+    })
+  }
+
+  get backendPid(): number {
+    return (this.#session.client as unknown as { processID: number | null }).processID ?? 0
+  }
+
+  get parameters(): ReadonlyMap<string, string> {
+    return this.#session.wire.parameters
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  async query<Row>(sql: string, values: readonly unknown[] = []): Promise<readonly Row[]> {
+    return this.#inTurn(async () => {
+      const config = { text: sql, values: [...values], types: TYPES, queryMode: 'extended' }
+      const result = await this.#session.client.query(config as pg.QueryConfig)
+      return result.rows as Row[]
+    })
+  }
+
+  async execute(sql: string): Promise<void> {
+    await this.#inTurn(() => this.#session.client.query(sql))
+  }
+
+  async copyOut(sql: string, options: CopyOutOptions): Promise<CopyOut> {
+    return this.#inTurn(async () => {
+      this.#copying = true
+      const reader = new CopyOutReader(this.#session.wire, options, {
+        onEnd: () => {
+          this.#copying = false
+        },
+        onAbandon: () => {
+          this.#abandon()
+        },
+      })
+      try {
+        await reader.start(sql)
+      } catch (error) {
+        this.#copying = false
+        throw error
+      }
+      return reader
+    })
+  }
+
+  async cancel(): Promise<void> {
+    if (this.#state === 'gone') return
+    const { processID, secretKey } = this.#session.client as unknown as {
+      processID: number | null
+      secretKey: number | null
+    }
+    if (processID === null || secretKey === null) return
+    const request = Buffer.alloc(16)
+    request.writeInt32BE(16, 0)
+    request.writeInt32BE(CANCEL_CODE, 4)
+    request.writeInt32BE(processID, 8)
+    request.writeInt32BE(secretKey, 12)
+    await this.#session.sendCancel(request).catch(() => undefined)
+  }
+
+  async close(): Promise<void> {
+    if (this.#state !== 'open') return
+    if (this.#copying) {
+      this.#abandon()
+      return
+    }
+    this.#state = 'closing'
+    const timer = setTimeout(() => {
+      this.#session.wire.destroy()
+    }, CLOSE_TIMEOUT_MS)
+    try {
+      await this.#session.client.end()
+    } catch {
+      this.#session.wire.destroy()
+    } finally {
+      clearTimeout(timer)
+      this.#state = 'gone'
+    }
+  }
+
+  destroy(): void {
+    if (this.#state === 'gone') return
+    this.#state = 'gone'
+    this.#session.wire.destroy()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** The server learns from the closed socket when it next sends; a cancel reaches it in the middle of a sort, too. */
+  #abandon(): void {
+    void this.cancel()
+    this.destroy()
+  }
+
+  async #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const before = this.#tail
+    let release = (): void => undefined
+    this.#tail = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    await before
+    try {
+      this.#assertUsable()
+      return await work()
+    } catch (error) {
+      throw this.#explain(error)
+    } finally {
+      release()
+    }
+  }
+
+  #assertUsable(): void {
+    if (this.#lost.signal.aborted) throw this.#lost.signal.reason
+    if (this.#state !== 'open') {
+      throw new TrunklineError('CONNECTION_LOST', 'The connection is closed.', {
+        hint: 'This is a defect in Trunkline if you did not close it.',
+      })
+    }
+    if (this.#copying) {
+      throw new TrunklineError('INTERNAL', 'A statement was sent while a COPY runs on the connection.')
+    }
+  }
+
+  #explain(error: unknown): unknown {
+    if (error instanceof TrunklineError || (error instanceof Error && error.name === 'AbortError'))
+      return error
+    const { wire } = this.#session
+    // `pg` knows only that the socket closed; the server had said why.
+    if (wire.fatal !== null && (error as { severity?: unknown }).severity === undefined) {
+      return toTrunklineError(wire.fatal)
+    }
+    return toTrunklineError(error)
+  }
+
+  #ended(failure: unknown): void {
+    const expected = this.#state !== 'open'
+    this.#state = 'gone'
+    if (expected) return
+    const { wire } = this.#session
+    this.#lost.abort(toTrunklineError(wire.fatal ?? failure ?? new Error('Connection terminated')))
+  }
+}
+
+const CANCEL_CODE = (1234 << 16) | 5678
+
+const TYPE_PARSERS: Readonly<Record<number, (text: string) => unknown>> = {
+  16: (text) => text === 't',
+  21: Number,
+  23: Number,
+  26: Number,
+  114: (text) => JSON.parse(text) as unknown,
+  3802: (text) => JSON.parse(text) as unknown,
+  // text[] by pg's own parser, which serves name[] as well.
+  1009: (text) => parseTextArray(text),
+  1003: (text) => parseTextArray(text),
+}
+const parseTextArray = pg.types.getTypeParser(1009 as number, 'text') as (text: string) => unknown
+
+const TYPES = {
+  getTypeParser: (oid: number) => TYPE_PARSERS[oid] ?? ((text: string) => text),
+}

@@ -1,0 +1,57 @@
+/**
+ * What a transaction that reads is pinned to, so that a server's or a role's settings change nothing of what we see.
+ *
+ * All of it is local to the transaction: behind a pooler nothing leaks to the next client.
+ */
+import { TrunklineError } from '../model/error.js'
+import type { Connection } from './connection.js'
+
+export interface SessionOptions {
+  readonly lockTimeoutMs: number
+  /** 0, no limit, unless a profile says otherwise. */
+  readonly statementTimeoutMs?: number
+  /** `off` makes row security an error instead of a silent filter. */
+  readonly rowSecurity?: 'off' | 'on'
+}
+
+/** transaction_timeout came with 17. */
+const FIRST_WITH_TRANSACTION_TIMEOUT = 170_000
+
+/** BEGIN and the preamble, to be sent in one message; takes no snapshot yet. */
+export function sessionPreamble(serverVersion: number, options: SessionOptions): string {
+  const { lockTimeoutMs, statementTimeoutMs = 0, rowSecurity = 'off' } = options
+  const settings: Record<string, string> = {
+    statement_timeout: milliseconds(statementTimeoutMs),
+    idle_in_transaction_session_timeout: '0',
+    lock_timeout: milliseconds(lockTimeoutMs),
+    ...(serverVersion >= FIRST_WITH_TRANSACTION_TIMEOUT ? { transaction_timeout: '0' } : {}),
+    row_security: rowSecurity,
+    search_path: 'pg_catalog',
+    TimeZone: `'UTC'`,
+    DateStyle: `'ISO, YMD'`,
+    IntervalStyle: `'iso_8601'`,
+    extra_float_digits: '3',
+    bytea_output: `'hex'`,
+    lc_monetary: `'C'`,
+    // What quoting relies on.
+    standard_conforming_strings: 'on',
+  }
+  // Never DEFERRABLE: it can wait for ever.
+  return [
+    'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
+    ...Object.entries(settings).map(([name, value]) => `SET LOCAL ${name} = ${value}`),
+  ].join(';\n')
+}
+
+export async function beginReading(connection: Connection, options: SessionOptions): Promise<void> {
+  await connection.execute(sessionPreamble(connection.serverVersion, options))
+}
+
+function milliseconds(value: number): string {
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new TrunklineError('CONFIG_INVALID', 'A timeout is not a whole number of milliseconds.', {
+      hint: 'Check lock_timeout and statement_timeout in the configuration.',
+    })
+  }
+  return String(value)
+}
