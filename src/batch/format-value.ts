@@ -29,7 +29,7 @@ function formatStored(type: ColumnType, stored: StoredValue): string {
     case 'bool':
       return (stored as boolean) ? 't' : 'f'
     case 'int':
-      return String(stored as number | bigint)
+      return String(stored)
     case 'float':
       return formatFloat(stored as number, type.bits)
     case 'decimal':

@@ -16,10 +16,11 @@ export type Value = boolean | number | bigint | string | Uint8Array | null
 export function* rows(batch: Batch): Generator<Record<string, Value>, void, undefined> {
   const readers = batch.fields.map((_, index) => valueReader(batch, index))
   for (let row = 0; row < batch.rowCount; row++) {
-    // Of no prototype, so that a column may be called __proto__.
-    const record = Object.create(null) as Record<string, Value>
+    const record: Record<string, Value> = {}
     batch.fields.forEach((field, index) => {
-      record[field.name] = readers[index]!(row)
+      const value = readers[index]!(row)
+      if (field.name !== '__proto__') record[field.name] = value
+      else Object.defineProperty(record, '__proto__', { value, enumerable: true })
     })
     yield record
   }

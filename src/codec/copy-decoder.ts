@@ -49,7 +49,7 @@ export function createCopyDecoder(
   const fields = columns.map(({ name, type, nullable }) => ({ name, type, nullable }))
   const arena = createBatchArena(fields, options)
   const ready: Batch[] = []
-  let failure: unknown = null
+  let failure: Error | null = null
 
   /** Bytes of the pieces before the present one, less where it starts in its array. */
   let offsetBase = 0
@@ -88,8 +88,8 @@ export function createCopyDecoder(
       try {
         decode(bytes, start, end)
       } catch (error) {
-        failure = error
-        throw error
+        failure = error instanceof Error ? error : new Error(String(error))
+        throw failure
       }
       bytesWritten += end - start
     },
