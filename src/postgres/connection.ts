@@ -28,7 +28,7 @@ export interface Connection extends AsyncDisposable {
   execute(sql: string): Promise<void>
   /**
    * Starts a COPY … TO STDOUT; until it has ended nothing else can run here. Settles when the server begins to answer, which
-   * it does with the first row.
+   * some do only with the first row.
    */
   copyOut(sql: string, options: CopyOutOptions): Promise<CopyOut>
   /** Asks the server, on a connection of its own, to cancel what runs here. Never fails: it is a request, not a promise. */
@@ -92,13 +92,13 @@ export class PostgresConnection implements Connection {
   async query<Row>(sql: string, values: readonly unknown[] = []): Promise<readonly Row[]> {
     return this.#inTurn(async () => {
       const config = { text: sql, values: [...values], types: TYPES, queryMode: 'extended' }
-      const result = await this.#session.client.query(config as pg.QueryConfig)
+      const result = await this.#explained(this.#session.client.query(config as pg.QueryConfig))
       return result.rows as Row[]
     })
   }
 
   async execute(sql: string): Promise<void> {
-    await this.#inTurn(() => this.#session.client.query(sql))
+    await this.#inTurn(() => this.#explained(this.#session.client.query(sql)))
   }
 
   async copyOut(sql: string, options: CopyOutOptions): Promise<CopyOut> {
@@ -183,8 +183,6 @@ export class PostgresConnection implements Connection {
     try {
       this.#assertUsable()
       return await work()
-    } catch (error) {
-      throw this.#explain(error)
     } finally {
       release()
     }
@@ -202,15 +200,15 @@ export class PostgresConnection implements Connection {
     }
   }
 
-  #explain(error: unknown): unknown {
-    if (error instanceof TrunklineError || (error instanceof Error && error.name === 'AbortError'))
-      return error
-    const { wire } = this.#session
-    // `pg` knows only that the socket closed; the server had said why.
-    if (wire.fatal !== null && (error as { severity?: unknown }).severity === undefined) {
-      return toTrunklineError(wire.fatal)
+  async #explained<Result>(answer: Promise<Result>): Promise<Result> {
+    try {
+      return await answer
+    } catch (error) {
+      const { wire } = this.#session
+      // `pg` knows only that the socket closed; the server had said why.
+      const said = (error as { severity?: unknown }).severity === undefined ? wire.fatal : null
+      throw toTrunklineError(said ?? error)
     }
-    return toTrunklineError(error)
   }
 
   #ended(failure: unknown): void {

@@ -184,13 +184,18 @@ export class CopyOutReader implements CopyOut, WireConsumer {
       this.#visited = false
       this.#waiter = { visit, resolve, reject }
       if (this.#wire.closed) {
-        this.#wire.resume()
-        if (this.#waiter !== null) this.closed(this.#closeError)
+        this.#finishClosed()
         return
       }
       this.#watch()
       this.#wire.resume()
     })
+  }
+
+  /** The socket is gone: what was held back is all that can still come. */
+  #finishClosed(): void {
+    this.#wire.resume()
+    if (this.#waiter !== null) this.closed(this.#closeError)
   }
 
   /** Whoever waits goes on with what was visited. */

@@ -82,7 +82,7 @@ export async function login(transport: Transport, options: LoginOptions): Promis
     enableChannelBinding: tls !== null && settings.channelBinding !== 'disable',
     scramMaxIterations: MAX_SCRAM_ITERATIONS,
   }
-  const client = new Client(config as pg.ClientConfig, {
+  const client = new Client(config, {
     user: settings.user,
     database: settings.database,
     application_name: settings.applicationName,

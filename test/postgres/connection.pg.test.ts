@@ -20,6 +20,12 @@ async function drain(copy: CopyOut): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
+/** Servers begin to answer a COPY before its first row or with it. */
+async function copySleep(connection: Connection, signal?: AbortSignal): Promise<Buffer> {
+  const options = { stallTimeoutMs: STALL_MS, ...(signal === undefined ? {} : { signal }) }
+  return drain(await connection.copyOut('COPY (SELECT pg_sleep(60)) TO STDOUT', options))
+}
+
 onEachServer('a connection', (server) => {
   let database: TestDatabase
   beforeAll(async () => {
@@ -141,10 +147,7 @@ onEachServer('a connection', (server) => {
   it('ends with the reason of the signal', async () => {
     await using connection = await open(database.url)
     const controller = new AbortController()
-    const pending = connection.copyOut('COPY (SELECT pg_sleep(60)) TO STDOUT', {
-      stallTimeoutMs: STALL_MS,
-      signal: controller.signal,
-    })
+    const pending = copySleep(connection, controller.signal)
     await backendIs('active', connection)
     const reason = new Error('enough')
     controller.abort(reason)
@@ -155,7 +158,7 @@ onEachServer('a connection', (server) => {
   let terminated: Connection
   it('says what the server said when it ends the session', async () => {
     terminated = await open(database.url)
-    const pending = terminated.copyOut('COPY (SELECT pg_sleep(60)) TO STDOUT', { stallTimeoutMs: STALL_MS })
+    const pending = copySleep(terminated)
     await backendIs('active', terminated)
     await database.sql(`SELECT pg_terminate_backend(${terminated.backendPid})`)
     await expect(pending).rejects.toMatchObject({ code: 'CONNECTION_LOST', context: { sqlstate: '57P01' } })
