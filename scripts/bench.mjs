@@ -1,3 +1,4 @@
+// @ts-check
 /** `npm run bench -- [options]`: sets up, then measures; `npm run bench -- --help` says what. */
 import { build } from './build.mjs'
 import { runTypeScript } from './run-program.mjs'

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Builds `dist/` with tsc, incrementally; does nothing when no source is newer than the last build.
  * `node scripts/build.mjs --force` builds anyway.

@@ -1,3 +1,4 @@
+// @ts-check
 /** `npm run demo`: sets up, then copies a shop out of a PostgreSQL of its own into shop.duckdb, twice. */
 import { build } from './build.mjs'
 import { runTypeScript } from './run-program.mjs'

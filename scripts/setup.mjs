@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Makes a clone ready to run: packages and the platform's binaries. No dependencies: nothing is installed yet.
  * Quick when there is nothing to do. `node scripts/setup.mjs`

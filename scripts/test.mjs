@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * `npm test -- [--all] [--no-servers] [vitest arguments]`: sets up, builds, and runs the tests. Server tests run on the majors
  * of TRUNKLINE_TEST_PG (default 12,15,18), on all seven with `--all`, not at all with `--no-servers`.

