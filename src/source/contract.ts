@@ -36,7 +36,7 @@ export interface Source extends AsyncDisposable {
   formSnapshotGroups(streams: readonly CatalogStream[]): Promise<readonly (readonly CatalogStream[])[]>
   /**
    * Checks a condition as the server would read it. `stable`: as `mirror` and `incremental` need it, over nothing but the
-   * stream's own columns and functions whose result never changes. @throws CONFIG_INVALID, STREAM_MISSING, PRIVILEGED_ROLE
+   * stream's own columns and functions whose result never changes. @throws CONFIG_INVALID
    */
   checkWhere(stream: CatalogStream, where: string, options: { readonly stable: boolean }): Promise<void>
   close(): Promise<void>

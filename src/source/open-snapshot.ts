@@ -1,0 +1,193 @@
+/** Begins, locks, takes the snapshot, and looks at what is under the lock: the order is what makes a read complete. */
+import type { CatalogStream } from '../model/catalog.js'
+import { TrunklineError } from '../model/error.js'
+import type { Logger } from '../model/log.js'
+import type { Connection } from '../postgres/connection.js'
+import { quoteIdent, quoteQualified } from '../postgres/quote.js'
+import { beginReading } from '../postgres/session.js'
+import type { ContextRow } from './assemble-catalog.js'
+import type { SnapshotOptions } from './contract.js'
+import { readContext, readStreams } from './discover.js'
+import { guarded, ifAllowed } from './guarded.js'
+import { lockStreams, type RelationName } from './lock-streams.js'
+import { readHorizonAge, readPosition, takeSnapshot } from './position.js'
+import { ReaderPool } from './reader-pool.js'
+import type { ReaderOptions } from './reader.js'
+import type { SnapshotParts } from './snapshot.js'
+
+export interface OpenOptions {
+  readonly leader: Connection
+  readonly side: Connection | null
+  /** Readers that the budget has room for. */
+  readonly readers: number
+  readonly reader: Omit<ReaderOptions, 'ticket'>
+  readonly snapshot: SnapshotOptions
+  readonly searchPath: readonly string[]
+  /** The relations that a query reads, by the query's name. */
+  readonly queryRelations: (stream: CatalogStream) => Promise<readonly RelationName[]>
+  readonly logger: Logger
+  readonly release: SnapshotParts['release']
+}
+
+type Failure = SnapshotParts['failed'][number]
+
+export async function openParts(
+  streams: readonly CatalogStream[],
+  options: OpenOptions,
+): Promise<SnapshotParts> {
+  const { leader, logger } = options
+  const { limits } = options.snapshot
+  const requests = await Promise.all(
+    streams.map(async (stream) => ({ stream, relations: await options.queryRelations(stream) })),
+  )
+  const usesSearchPath = streams.some((stream) => stream.kind === 'query')
+  await beginReading(leader, { lockTimeoutMs: limits.lockTimeoutMs })
+  const { locked, failed } = await lockStreams(leader, requests, usesSearchPath ? options.searchPath : [])
+  const facts = await takeSnapshot(leader)
+  const [exported] = await leader.query<{ id: string }>('SELECT pg_export_snapshot() AS id')
+  if (exported === undefined) throw new Error('a query without FROM gave no row')
+  const context = await readContext(leader)
+  const position = await readPosition(leader, context, facts)
+  const verified = await verifyStreams(
+    leader,
+    context,
+    locked.map((request) => request.stream),
+    options.snapshot.rowSecurityOn ?? new Set(),
+  )
+  const ticket = {
+    exportedId: exported.id,
+    contents: facts.contents,
+    lockTimeoutMs: limits.lockTimeoutMs,
+  }
+  const readers =
+    options.readers === 0
+      ? null
+      : await ReaderPool.open(options.readers, { ...options.reader, ticket }, logger)
+  return {
+    id: exported.id,
+    position,
+    horizon: facts.horizon,
+    horizonAgeSeconds: await readHorizonAge(leader, context, facts),
+    streams: verified.streams,
+    failed: [...failed, ...verified.failed],
+    leader,
+    side: options.side,
+    readers,
+    limits,
+    filtered: new Set(verified.streams.filter((stream) => stream.rowSecurity).map((stream) => stream.name)),
+    logger,
+    canAwaitFlush: !context.standby && (await hasFlushPosition(leader)),
+    release: options.release,
+  }
+}
+
+/** The streams as the snapshot sees them, less those that changed since they were discovered or may not be read. */
+async function verifyStreams(
+  leader: Connection,
+  context: ContextRow,
+  requested: readonly CatalogStream[],
+  rowSecurityOn: ReadonlySet<string>,
+): Promise<{ readonly streams: readonly CatalogStream[]; readonly failed: readonly Failure[] }> {
+  const relations = requested.filter((stream) => stream.kind !== 'query')
+  const present = await readStreams(
+    leader,
+    context,
+    relations.map((stream) => stream.oid),
+  )
+  const byOid = new Map(present.map((stream) => [stream.oid, stream]))
+  const streams: CatalogStream[] = []
+  const failed: Failure[] = []
+  for (const before of requested) {
+    if (before.kind === 'query') {
+      streams.push(before)
+      continue
+    }
+    try {
+      const stream = assertSame(before, byOid.get(before.oid))
+      assertAllowed(stream, rowSecurityOn)
+      await pin(leader, stream)
+      streams.push(stream)
+    } catch (error) {
+      if (leader.lost.aborted) throw error
+      failed.push({ stream: before.name, error })
+    }
+  }
+  return { streams, failed }
+}
+
+function assertSame(before: CatalogStream, now: CatalogStream | undefined): CatalogStream {
+  if (now?.name === before.name) return now
+  const what =
+    now === undefined
+      ? `${before.name} was dropped, or dropped and made anew, since it was discovered.`
+      : `${before.name} is now called ${now.name}.`
+  throw new TrunklineError('STREAM_CHANGED', what, {
+    hint: 'A retry discovers anew; if a name in the configuration changed, change it there.',
+    context: { stream: before.name },
+  })
+}
+
+function assertAllowed(stream: CatalogStream, rowSecurityOn: ReadonlySet<string>): void {
+  const context = { stream: stream.name }
+  if (stream.columns.length === 0) {
+    throw new TrunklineError(
+      'STREAM_UNSUPPORTED',
+      `${stream.name} has no columns, so there is nothing to copy.`,
+      {
+        hint: 'Exclude it from the selection.',
+        context,
+      },
+    )
+  }
+  if (!stream.tablePrivilege && !stream.columns.some((column) => column.selectable)) {
+    const table = quoteQualified(stream.schema, stream.table)
+    throw new TrunklineError('PERMISSION_DENIED', `The role may not read ${stream.name}.`, {
+      hint: `GRANT USAGE ON SCHEMA ${quoteIdent(stream.schema)} and GRANT SELECT ON ${table} to it, or exclude the table.`,
+      context,
+    })
+  }
+  if (stream.oddity === 'unlogged_on_standby') {
+    throw new TrunklineError(
+      'STREAM_UNSUPPORTED',
+      `${stream.name} is unlogged, and this server is a standby.`,
+      {
+        hint: 'Its rows never reach a standby: read it from the primary, or exclude it.',
+        context,
+      },
+    )
+  }
+  if (stream.rowSecurity && !rowSecurityOn.has(stream.name)) {
+    throw new TrunklineError('ROW_SECURITY', `Row security hides rows of ${stream.name} from this role.`, {
+      hint: 'Give the role BYPASSRLS, or set row_security: on for the stream to copy the rows it may see.',
+      context,
+    })
+  }
+}
+
+/**
+ * What LOCK TABLE could not take is locked by a first read. The snapshot is older than this lock, so the storage must
+ * still be that of the snapshot: pg_relation_filenode answers as of now.
+ */
+async function pin(leader: Connection, stream: CatalogStream): Promise<void> {
+  const lockable = stream.kind !== 'matview' && stream.kind !== 'foreign' && stream.tablePrivilege
+  if (lockable) return
+  await guarded(leader, () =>
+    leader.query(`SELECT FROM ${quoteQualified(stream.schema, stream.table)} LIMIT 0`),
+  )
+  if (stream.leaves.length === 0) return
+  const now = await leader.query<{ oid: number; filenode: number | null }>(
+    'SELECT oid, pg_relation_filenode(oid)::oid AS filenode FROM unnest($1::oid[]) AS oid',
+    [`{${stream.leaves.map((leaf) => leaf.oid).join(',')}}`],
+  )
+  const filenodes = new Map(now.map((row) => [row.oid, row.filenode]))
+  if (stream.leaves.every((leaf) => filenodes.get(leaf.oid) === leaf.filenode)) return
+  throw new TrunklineError('STREAM_CHANGED', `${stream.name} was rewritten while the snapshot was taken.`, {
+    hint: 'A retry takes a new snapshot.',
+    context: { stream: stream.name },
+  })
+}
+
+async function hasFlushPosition(leader: Connection): Promise<boolean> {
+  const rows = await ifAllowed(leader, () => leader.query('SELECT pg_current_wal_flush_lsn()'))
+  return rows !== null
+}

@@ -1,0 +1,252 @@
+/** The PostgreSQL source: connections, and what the contract asks of them. */
+import type { Catalog, CatalogStream } from '../model/catalog.js'
+import { TrunklineError } from '../model/error.js'
+import { silentLogger, type Logger } from '../model/log.js'
+import type { Limits, Selection } from '../model/sync-spec.js'
+import { DEFAULT_LIMITS } from '../model/thresholds.js'
+import { connect } from '../postgres/connect.js'
+import { divideBudget } from '../postgres/connection-budget.js'
+import type { ConnectionSettings } from '../postgres/connection-settings.js'
+import type { Connection } from '../postgres/connection.js'
+import { describeConnection } from '../postgres/resolve-connection.js'
+import { beginReading } from '../postgres/session.js'
+import { checkSource } from './check-source.js'
+import { mapColumns } from './column-mapping.js'
+import type {
+  NamedQuery,
+  ReadColumn,
+  Snapshot,
+  SnapshotOptions,
+  Source,
+  SourceCheck,
+  TypeOptions,
+} from './contract.js'
+import { readContext, readRelations, readStreams } from './discover.js'
+import { openParts } from './open-snapshot.js'
+import { findReaderFile } from './reader-file.js'
+import { emptySelection, selectRelations } from './selection.js'
+import { formSnapshotGroups, lockBudget } from './snapshot-groups.js'
+import { PostgresSnapshot } from './snapshot.js'
+import { assertCondition } from './where-check.js'
+
+export interface PostgresSourceOptions {
+  readonly logger?: Logger
+  readonly limits?: Limits
+  /** Where the reader's file is, in a program that is bundled into one file. */
+  readonly readerWorker?: URL
+  /** Asked afresh for each connection. */
+  readonly password?: () => string | Promise<string>
+  /** Schemas in which a query's unqualified names are looked for, after pg_catalog. */
+  readonly searchPath?: readonly string[]
+}
+
+/** Connects when something is asked for, not before. */
+export function createPostgresSource(
+  settings: ConnectionSettings,
+  options: PostgresSourceOptions = {},
+): Source {
+  return new PostgresSource(settings, options)
+}
+
+class PostgresSource implements Source {
+  readonly description: string
+  readonly database: string
+  readonly #settings: ConnectionSettings
+  readonly #options: PostgresSourceOptions
+  readonly #logger: Logger
+  readonly #limits: Limits
+  /** At most one connection is kept between two uses. */
+  #idle: Connection | null = null
+  readonly #snapshots = new Set<Snapshot>()
+  #closed = false
+
+  constructor(settings: ConnectionSettings, options: PostgresSourceOptions) {
+    this.#settings = settings
+    this.#options = options
+    this.#logger = options.logger ?? silentLogger
+    this.#limits = options.limits ?? DEFAULT_LIMITS
+    this.description = describeConnection(settings)
+    this.database = settings.database
+  }
+
+  async check(options: { readonly signal?: AbortSignal } = {}): Promise<SourceCheck> {
+    return this.#borrow(options.signal, checkSource)
+  }
+
+  async discover(
+    selection: Selection,
+    options: { readonly signal?: AbortSignal; readonly queries?: readonly NamedQuery[] } = {},
+  ): Promise<Catalog> {
+    return this.#borrow(options.signal, (connection) =>
+      inTransaction(connection, this.#limits, async () => {
+        const context = await readContext(connection)
+        const relations = await readRelations(connection)
+        const selected = selectRelations(relations, selection)
+        if (selected.length === 0) throw emptySelection(relations, selection)
+        const streams = await readStreams(
+          connection,
+          context,
+          selected.map((relation) => relation.oid),
+        )
+        const order = new Map(selected.map((relation, index) => [relation.oid, index]))
+        return {
+          database: context.database,
+          serverVersion: context.server_version,
+          streams: [...streams].sort((a, b) => (order.get(a.oid) ?? 0) - (order.get(b.oid) ?? 0)),
+        }
+      }),
+    )
+  }
+
+  mapColumns(stream: CatalogStream, options: TypeOptions): readonly ReadColumn[] {
+    return mapColumns(stream, options)
+  }
+
+  async openSnapshot(streams: readonly CatalogStream[], options: SnapshotOptions): Promise<Snapshot> {
+    options.signal?.throwIfAborted()
+    const budget = divideBudget(options.limits.maxConnections)
+    const readers = Math.min(options.readers, budget.readers)
+    const leader = await this.#take(options.signal)
+    const opened: Connection[] = [leader]
+    const onAbort = (): void => {
+      for (const connection of opened) connection.destroy()
+    }
+    options.signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      const side = budget.side ? await this.#connectAgain(leader, 'watch') : null
+      if (side !== null) opened.push(side)
+      const parts = await openParts(streams, {
+        leader,
+        side,
+        readers,
+        reader: {
+          file: readers === 0 ? new URL('none:') : findReaderFile(this.#options.readerWorker),
+          connection: await this.#readerSettings(leader),
+        },
+        snapshot: options,
+        searchPath: this.#options.searchPath ?? [],
+        queryRelations: () => Promise.resolve([]),
+        logger: this.#logger,
+        release: (connections) => this.#giveBack(connections),
+      })
+      const snapshot = new PostgresSnapshot(parts)
+      this.#snapshots.add(snapshot)
+      return snapshot
+    } catch (error) {
+      for (const connection of opened) connection.destroy()
+      throw options.signal?.aborted === true ? options.signal.reason : error
+    } finally {
+      options.signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  async formSnapshotGroups(
+    streams: readonly CatalogStream[],
+  ): Promise<readonly (readonly CatalogStream[])[]> {
+    if (streams.length === 0) return []
+    const size = await this.#borrow(undefined, async (connection) => {
+      const [row] = await connection.query<{ size: string }>(
+        `SELECT (current_setting('max_locks_per_transaction')::int8
+                 * (current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8))::text AS size`,
+      )
+      return Number(row?.size ?? 0)
+    })
+    return formSnapshotGroups(streams, lockBudget(size))
+  }
+
+  async checkWhere(
+    stream: CatalogStream,
+    where: string,
+    _options: { readonly stable: boolean },
+  ): Promise<void> {
+    await assertCondition(stream, where)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const snapshot of this.#snapshots) await snapshot.close()
+    await this.#idle?.close()
+    this.#idle = null
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** The connection is dropped when `work` fails, whatever it left behind. */
+  async #borrow<Result>(
+    signal: AbortSignal | undefined,
+    work: (connection: Connection) => Promise<Result>,
+  ): Promise<Result> {
+    const connection = await this.#take(signal)
+    const onAbort = (): void => {
+      connection.destroy()
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      const result = await work(connection)
+      await this.#keep(connection)
+      return result
+    } catch (error) {
+      await connection.close()
+      throw signal?.aborted === true ? signal.reason : error
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  async #take(signal: AbortSignal | undefined): Promise<Connection> {
+    if (this.#closed) throw new TrunklineError('INTERNAL', 'The source is closed.')
+    const idle = this.#idle
+    this.#idle = null
+    if (idle !== null && !idle.lost.aborted) return idle
+    const { password } = this.#options
+    return connect(this.#settings, {
+      logger: this.#logger,
+      ...(signal === undefined ? {} : { signal }),
+      ...(password === undefined ? {} : { password }),
+    })
+  }
+
+  async #connectAgain(leader: Connection, purpose: string): Promise<Connection> {
+    const { password } = this.#options
+    return connect(leader.settings, {
+      applicationName: `${leader.settings.applicationName} ${purpose}`,
+      ...(password === undefined ? {} : { password }),
+    })
+  }
+
+  /** A password that is asked for by a function cannot be asked for in another thread. */
+  async #readerSettings(leader: Connection): Promise<ConnectionSettings> {
+    const password = await this.#options.password?.()
+    return password === undefined ? leader.settings : { ...leader.settings, password }
+  }
+
+  async #keep(connection: Connection): Promise<void> {
+    if (this.#closed || this.#idle !== null || connection.lost.aborted) await connection.close()
+    else this.#idle = connection
+  }
+
+  async #giveBack(connections: readonly Connection[]): Promise<void> {
+    const [leader, ...others] = connections
+    await Promise.all(others.map((connection) => connection.close()))
+    if (leader === undefined) return
+    try {
+      await leader.execute('ROLLBACK')
+      await this.#keep(leader)
+    } catch {
+      leader.destroy()
+    }
+  }
+}
+
+async function inTransaction<Result>(
+  connection: Connection,
+  limits: Limits,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  await beginReading(connection, { lockTimeoutMs: limits.lockTimeoutMs })
+  const result = await work()
+  await connection.execute('COMMIT')
+  return result
+}

@@ -1,0 +1,158 @@
+/** Reads one split on one connection: COPY, decode, check that everything arrived. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Batch } from '../batch/batch.js'
+import { createCopyDecoder } from '../codec/copy-decoder.js'
+import { TrunklineError } from '../model/error.js'
+import { connect } from '../postgres/connect.js'
+import type { Connection, CopyOut } from '../postgres/connection.js'
+import type { Split } from './contract.js'
+import { guarded } from './guarded.js'
+
+export interface ReadTotals {
+  readonly rows: number
+  readonly bytes: number
+}
+
+/** A server that does not react to a cancel within this long is left. */
+const CANCEL_TIMEOUT_MS = 5000
+
+/**
+ * Gives each batch to `emit` and waits for it, which is how the reader is held back. Under a savepoint: after an error, also
+ * of decoding, and after an abort the connection is in its transaction as before, unless it is lost.
+ */
+export async function readSplit(
+  connection: Connection,
+  split: Split,
+  options: { readonly emit: (batch: Batch) => Promise<void>; readonly signal: AbortSignal },
+): Promise<ReadTotals> {
+  options.signal.throwIfAborted()
+  try {
+    return await guarded(connection, () => copySplit(connection, split, options))
+  } catch (error) {
+    if (options.signal.aborted) throw options.signal.reason
+    throw withStream(error, split.stream)
+  }
+}
+
+async function copySplit(
+  connection: Connection,
+  split: Split,
+  options: { readonly emit: (batch: Batch) => Promise<void>; readonly signal: AbortSignal },
+): Promise<ReadTotals> {
+  const { emit, signal } = options
+  const decoder = createCopyDecoder(split.columns, {
+    stream: split.stream,
+    maxFieldBytes: split.maxFieldBytes,
+    batchBytes: split.batchBytes,
+    batchRows: split.batchRows,
+  })
+  if (split.rowSecurity) await connection.execute('SET LOCAL row_security = on')
+  // The savepoint takes the setting back only when it is rolled back to.
+  const restore = split.rowSecurity ? () => connection.execute('SET LOCAL row_security = off') : null
+  const onAbort = (): void => {
+    void connection.cancel()
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  let copy: CopyOut | null = null
+  let complete = false
+  try {
+    copy = await connection.copyOut(split.copySql, {
+      stallTimeoutMs: split.stallTimeoutMs,
+      isAlive: () => isBackendWorking(connection),
+    })
+    signal.throwIfAborted()
+    const throttle = createThrottle(split.maxReadBytesPerSecond)
+    let failure: unknown = null
+    const visit = (bytes: Uint8Array, start: number, end: number): void => {
+      if (failure !== null) return
+      try {
+        decoder.write(bytes, start, end)
+      } catch (error) {
+        // Thrown through the framing it would cost the connection, and with it the snapshot of the other streams.
+        failure = error
+      }
+    }
+    while (await copy.next(visit)) {
+      signal.throwIfAborted()
+      if (failure !== null) throw failure
+      for (let batch = decoder.take(); batch !== null; batch = decoder.take()) await emit(batch)
+      signal.throwIfAborted()
+      await throttle(decoder.bytes, signal)
+    }
+    complete = true
+    if (failure !== null) throw failure
+    const last = decoder.finish()
+    if (copy.rows !== decoder.rows) throw incomplete(split, copy.rows, decoder.rows)
+    if (last !== null) await emit(last)
+    if (restore !== null) await restore()
+    return { rows: decoder.rows, bytes: decoder.bytes }
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    if (copy !== null && !complete) await stopCopy(connection, copy)
+  }
+}
+
+/** Cancels at the server and takes what is still on its way, so that the connection can go on. */
+async function stopCopy(connection: Connection, copy: CopyOut): Promise<void> {
+  const timer = setTimeout(() => {
+    copy.abandon()
+  }, CANCEL_TIMEOUT_MS)
+  try {
+    await connection.cancel()
+    while (await copy.next(() => undefined));
+  } catch {
+    // The error that the cancel was meant to bring about, or the end of the connection.
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** A server may be silent because it sorts or scans; it is not alive when it waits for us to take what it sent. */
+async function isBackendWorking(connection: Connection): Promise<boolean> {
+  try {
+    await using side = await connect(connection.settings)
+    const [row] = await side.query<{ working: boolean }>(
+      `SELECT state = 'active' AND wait_event IS DISTINCT FROM 'ClientWrite' AS working FROM pg_catalog.pg_stat_activity WHERE pid = $1::int`,
+      [connection.backendPid],
+    )
+    return row?.working === true
+  } catch {
+    return false
+  }
+}
+
+/** Waits so that on average no more than `bytesPerSecond` are taken from the server. */
+function createThrottle(
+  bytesPerSecond: number | null,
+): (bytes: number, signal: AbortSignal) => Promise<void> {
+  if (bytesPerSecond === null) return () => Promise.resolve()
+  const startedAt = performance.now()
+  return async (bytes, signal) => {
+    const aheadMs = (bytes / bytesPerSecond) * 1000 - (performance.now() - startedAt)
+    if (aheadMs > 1) await sleep(aheadMs, undefined, { signal })
+  }
+}
+
+function incomplete(split: Split, announced: number | null, decoded: number): TrunklineError {
+  return new TrunklineError(
+    'COPY_INCOMPLETE',
+    `The server says that it sent ${announced ?? 'no'} rows of ${split.stream}, and ${decoded} arrived.`,
+    {
+      hint: 'Nothing of it is landed; a retry reads the stream again.',
+      context: { stream: split.stream },
+    },
+  )
+}
+
+function withStream(error: unknown, stream: string): unknown {
+  if (!(error instanceof TrunklineError) || error.context.stream !== undefined) return error
+  const { code, message, hint, retry, context, cause } = error
+  const named = new TrunklineError(code, `Reading ${stream}: ${message}`, {
+    ...(hint === undefined ? {} : { hint }),
+    ...(cause === undefined ? {} : { cause }),
+    retry,
+    context: { ...context, stream },
+  })
+  if (error.stack !== undefined) named.stack = error.stack
+  return named
+}

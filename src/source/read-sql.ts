@@ -1,0 +1,74 @@
+/** The statements that count and read a stream; pure text from checked parts. */
+import { XMIN_FIELD, type ReadColumn, type RowWindow, type StreamRead } from './contract.js'
+import type { CatalogStream } from '../model/catalog.js'
+import { formatXid8, xidWindow } from '../model/xid.js'
+import { quoteIdent, quoteQualified } from '../postgres/quote.js'
+
+const LOW_32_BITS = 4_294_967_295n
+/**
+ * Below this many transactions the cheap test of a row's age stands before the exact one. It compares ages as of the next
+ * transaction id, which moves on while a snapshot is read; half of the range leaves it as many again before ages turn around.
+ */
+const MAX_AGE_TEST_WINDOW = 2n ** 30n
+
+/**
+ * True for row versions written by transactions in [horizon, xmax), and for all rows of the whole leaves.
+ *
+ * A row carries the low 32 bits of its transaction id. Its distance from the horizon modulo 2³² is below the width of the
+ * window exactly when it lies in it, also across a wraparound; ids below 3 are not of transactions. A row older by a
+ * multiple of 2³² is taken as well: read once more, never lost. The server keeps the id when it freezes a row.
+ */
+export function windowSql(window: RowWindow): string {
+  const width = xidWindow(window.horizon, window.xmax)
+  const horizon = formatXid8(window.horizon)
+  const exact =
+    `((xmin::pg_catalog.text::pg_catalog.int8 - ${horizon}) & ${LOW_32_BITS}) < ${width}` +
+    ' AND xmin::pg_catalog.text::pg_catalog.int8 >= 3'
+  const low = (window.horizon & LOW_32_BITS).toString()
+  const tested =
+    width < MAX_AGE_TEST_WINDOW
+      ? `pg_catalog.age(xmin) <= (SELECT pg_catalog.age('${low}'::pg_catalog.xid)) AND ${exact}`
+      : exact
+  if (window.wholeLeaves.length === 0) return `(${tested})`
+  return `((${tested}) OR tableoid IN (${window.wholeLeaves.map(formatOid).join(', ')}))`
+}
+
+export function countSql(stream: CatalogStream, where: string | null, window: RowWindow | null): string {
+  const inWindow = window === null ? 'NULL' : `pg_catalog.count(*) FILTER (WHERE ${windowSql(window)})`
+  return `SELECT pg_catalog.count(*)::text AS total, ${inWindow}::text AS in_window FROM ${fromSql(stream)}${whereSql([userWhere(where)])}`
+}
+
+export function copySql(read: StreamRead): string {
+  const columns = read.columns.map(selectSql)
+  if (read.withXmin) columns.push(`xmin AS ${quoteIdent(XMIN_FIELD)}`)
+  const conditions = [userWhere(read.where), read.rows.kind === 'since' ? windowSql(read.rows.window) : null]
+  return `COPY (SELECT ${columns.join(', ')} FROM ${fromSql(read.stream)}${whereSql(conditions)}) TO STDOUT (FORMAT binary)`
+}
+
+/**
+ * Never ONLY: a partitioned table has no rows of its own, and a child that a table gained must not go unread.
+ * A line break ends a comment that a query might end with.
+ */
+export function fromSql(stream: CatalogStream): string {
+  if (stream.sql !== null) return `(\n${stream.sql}\n) AS ${quoteIdent('query')}`
+  return quoteQualified(stream.schema, stream.table)
+}
+
+function selectSql(column: ReadColumn): string {
+  const name = quoteIdent(column.source)
+  return column.expression === name ? name : `${column.expression} AS ${name}`
+}
+
+function userWhere(where: string | null): string | null {
+  return where === null ? null : `(\n${where}\n)`
+}
+
+function whereSql(conditions: readonly (string | null)[]): string {
+  const present = conditions.filter((condition) => condition !== null)
+  return present.length === 0 ? '' : ` WHERE ${present.join(' AND ')}`
+}
+
+function formatOid(oid: number): string {
+  if (!Number.isInteger(oid) || oid < 0 || oid > 0xffff_ffff) throw new Error(`not an oid: ${oid}`)
+  return String(oid)
+}

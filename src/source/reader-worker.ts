@@ -1,0 +1,120 @@
+/** A reader: the thread that holds a connection of its own in the leader's snapshot and reads splits, one at a time. */
+import { parentPort } from 'node:worker_threads'
+import type { Batch } from '../batch/batch.js'
+import { TrunklineError, toErrorData } from '../model/error.js'
+import { connect } from '../postgres/connect.js'
+import type { Connection } from '../postgres/connection.js'
+import type { ConnectionSettings } from '../postgres/connection-settings.js'
+import { readSplit } from './read-split.js'
+import type { FromReader, SnapshotTicket, ToReader } from './reader-protocol.js'
+import { beginInSnapshot } from './session.js'
+import type { Split } from './contract.js'
+
+interface ActiveRead {
+  readonly readId: number
+  readonly abort: AbortController
+  credit: number
+  wake: (() => void) | null
+}
+
+if (parentPort === null) throw new Error('The reader is a worker thread; it cannot be run by itself.')
+const port = parentPort
+let connection: Connection | null = null
+let active: ActiveRead | null = null
+
+port.on('message', (message: ToReader) => {
+  switch (message.kind) {
+    case 'open':
+      void open(message.connection, message.snapshot)
+      break
+    case 'read':
+      void read(message.readId, message.split)
+      break
+    case 'credit':
+      if (active?.readId === message.readId) {
+        active.credit += message.batches
+        active.wake?.()
+      }
+      break
+    case 'cancel':
+      if (active?.readId === message.readId) {
+        active.abort.abort(new TrunklineError('ABORTED', 'The read was cancelled.'))
+        active.wake?.()
+      }
+      break
+    case 'close':
+      void close()
+      break
+  }
+})
+
+async function open(settings: ConnectionSettings, ticket: SnapshotTicket): Promise<void> {
+  try {
+    connection = await connect(settings)
+    await beginInSnapshot(connection, ticket)
+    const [row] = await connection.query<{ contents: string }>(
+      'SELECT pg_catalog.txid_current_snapshot()::text AS contents',
+    )
+    if (row?.contents !== ticket.contents) {
+      throw new TrunklineError('SNAPSHOT_LOST', 'A reader does not see the snapshot of the run.', {
+        hint: 'Something between here and the server changes transactions: connect to the server itself.',
+      })
+    }
+    connection.lost.addEventListener('abort', () => {
+      if (active === null) fail(null, connection?.lost.reason)
+    })
+    send({ kind: 'opened', backendPid: connection.backendPid })
+  } catch (error) {
+    fail(null, error)
+  }
+}
+
+async function read(readId: number, split: Split): Promise<void> {
+  if (connection === null || active !== null) {
+    fail(readId, new TrunklineError('INTERNAL', 'A reader was asked to read when it could not.'))
+    return
+  }
+  const current: ActiveRead = { readId, abort: new AbortController(), credit: 0, wake: null }
+  active = current
+  try {
+    const totals = await readSplit(connection, split, {
+      emit: (batch) => emit(current, batch),
+      signal: current.abort.signal,
+    })
+    active = null
+    send({ kind: 'done', readId, ...totals })
+  } catch (error) {
+    active = null
+    fail(readId, error)
+    if (connection.lost.aborted) fail(null, connection.lost.reason)
+  }
+}
+
+/** Sends when there is credit; until then the COPY rests. */
+async function emit(current: ActiveRead, batch: Batch): Promise<void> {
+  while (current.credit === 0 && !current.abort.signal.aborted) {
+    await new Promise<void>((resolve) => {
+      current.wake = resolve
+    })
+    current.wake = null
+  }
+  current.abort.signal.throwIfAborted()
+  current.credit--
+  port.postMessage({ kind: 'batch', readId: current.readId, batch } satisfies FromReader, [batch.buffer])
+}
+
+async function close(): Promise<void> {
+  active?.abort.abort(new TrunklineError('ABORTED', 'The reader is closed.'))
+  active?.wake?.()
+  if (active === null) await connection?.close()
+  else connection?.destroy()
+  port.close()
+}
+
+function fail(readId: number | null, error: unknown): void {
+  send({ kind: 'error', readId, error: toErrorData(error) })
+}
+
+function send(message: FromReader): void {
+  port.postMessage(message)
+}

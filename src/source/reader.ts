@@ -1,0 +1,178 @@
+/** The engine's side of one reader thread. */
+import { Worker } from 'node:worker_threads'
+import type { Batch } from '../batch/batch.js'
+import { TrunklineError, fromErrorData } from '../model/error.js'
+import type { ConnectionSettings } from '../postgres/connection-settings.js'
+import type { Split } from './contract.js'
+import type { ReadTotals } from './read-split.js'
+import type { FromReader, SnapshotTicket, ToReader } from './reader-protocol.js'
+
+export interface ReaderOptions {
+  readonly file: URL
+  readonly connection: ConnectionSettings
+  readonly ticket: SnapshotTicket
+}
+
+/** Batches on their way or waiting to be taken, beside the one in use: one to take while the next is decoded. */
+const CREDIT = 2
+/** A reader that has not stopped a cancelled read after this long is ended. */
+const STOP_TIMEOUT_MS = 10_000
+const CLOSE_TIMEOUT_MS = 3000
+
+export class Reader {
+  readonly backendPid: number
+  readonly #worker: Worker
+  #listener: ((message: FromReader | null) => void) | null = null
+  #failure: TrunklineError | null = null
+  #closing = false
+  #readId = 0
+
+  private constructor(worker: Worker, backendPid: number) {
+    this.#worker = worker
+    this.backendPid = backendPid
+    worker.on('message', (message: FromReader) => {
+      if (message.kind === 'error' && message.readId === null) this.#fail(fromErrorData(message.error))
+      else this.#listener?.(message)
+    })
+    worker.on('error', (error) => {
+      this.#fail(died(error))
+    })
+    worker.on('exit', () => {
+      this.#fail(died(undefined))
+    })
+  }
+
+  /** Resolves when the thread has its connection and sees the snapshot of the ticket. */
+  static async open(options: ReaderOptions): Promise<Reader> {
+    const worker = new Worker(options.file, { name: 'trunkline-reader' })
+    try {
+      const backendPid = await new Promise<number>((resolve, reject) => {
+        worker.once('message', (message: FromReader) => {
+          if (message.kind === 'opened') resolve(message.backendPid)
+          else if (message.kind === 'error') reject(fromErrorData(message.error))
+          else reject(died(undefined))
+        })
+        worker.once('error', (error) => {
+          reject(died(error))
+        })
+        worker.once('exit', () => {
+          reject(died(undefined))
+        })
+        worker.postMessage({
+          kind: 'open',
+          connection: options.connection,
+          snapshot: options.ticket,
+        } satisfies ToReader)
+      })
+      worker.removeAllListeners()
+      return new Reader(worker, backendPid)
+    } catch (error) {
+      worker.removeAllListeners()
+      worker.on('error', () => undefined)
+      await worker.terminate()
+      throw error
+    }
+  }
+
+  /** Why it can no longer be used; null while it can. */
+  get failure(): TrunklineError | null {
+    return this.#failure
+  }
+
+  /** One read at a time. Leaving it early cancels it; the reader is free again when this has returned. */
+  async *read(split: Split, signal: AbortSignal): AsyncGenerator<Batch, ReadTotals> {
+    signal.throwIfAborted()
+    const readId = ++this.#readId
+    const inbox: FromReader[] = []
+    let wake: (() => void) | null = null
+    const rouse = (): void => wake?.()
+    this.#listener = (message) => {
+      if (message !== null && message.kind !== 'opened' && message.readId === readId) inbox.push(message)
+      rouse()
+    }
+    signal.addEventListener('abort', rouse)
+    let ended = false
+    try {
+      this.#send({ kind: 'read', readId, split })
+      this.#send({ kind: 'credit', readId, batches: CREDIT })
+      for (;;) {
+        signal.throwIfAborted()
+        const message = inbox.shift()
+        if (message === undefined) {
+          if (this.#failure !== null) throw this.#failure
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+          wake = null
+          continue
+        }
+        if (message.kind === 'batch') {
+          yield message.batch
+          this.#send({ kind: 'credit', readId, batches: 1 })
+        } else if (message.kind === 'done') {
+          ended = true
+          return { rows: message.rows, bytes: message.bytes }
+        } else if (message.kind === 'error') {
+          ended = true
+          throw fromErrorData(message.error)
+        }
+      }
+    } finally {
+      signal.removeEventListener('abort', rouse)
+      if (!ended && this.#failure === null) await this.#stopRead(readId)
+      this.#listener = null
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return
+    this.#closing = true
+    if (this.#failure !== null) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => void this.#worker.terminate(), CLOSE_TIMEOUT_MS)
+      this.#worker.once('exit', () => {
+        clearTimeout(timer)
+        resolve()
+      })
+      this.#send({ kind: 'close' })
+    })
+  }
+
+  /** Ends the thread with its connection, whatever it is doing. */
+  async terminate(): Promise<void> {
+    this.#closing = true
+    await this.#worker.terminate()
+  }
+
+  async #stopRead(readId: number): Promise<void> {
+    const stopped = new Promise<boolean>((resolve) => {
+      const timer = setTimeout(() => {
+        resolve(false)
+      }, STOP_TIMEOUT_MS)
+      this.#listener = (message) => {
+        const ends = message === null || message.kind === 'done' || message.kind === 'error'
+        if (!ends) return
+        clearTimeout(timer)
+        resolve(true)
+      }
+    })
+    this.#send({ kind: 'cancel', readId })
+    if (!(await stopped)) await this.terminate()
+  }
+
+  #send(message: ToReader): void {
+    this.#worker.postMessage(message)
+  }
+
+  #fail(error: TrunklineError): void {
+    this.#failure ??= error
+    this.#listener?.(null)
+  }
+}
+
+function died(cause: unknown): TrunklineError {
+  return new TrunklineError('CONNECTION_LOST', 'A reader thread ended before its work was done.', {
+    hint: 'A retry starts a new one. If it stays, look for a lack of memory.',
+    ...(cause === undefined ? {} : { cause }),
+  })
+}

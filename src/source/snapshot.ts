@@ -1,0 +1,334 @@
+/** One MVCC snapshot that streams are counted and read in: the leader's transaction, its readers and its watch. */
+import type { Batch } from '../batch/batch.js'
+import type { CatalogStream } from '../model/catalog.js'
+import type { SourcePosition } from '../model/checkpoint.js'
+import { TrunklineError } from '../model/error.js'
+import type { Logger } from '../model/log.js'
+import type { Limits } from '../model/sync-spec.js'
+import { parseLsn, type Xid8 } from '../model/xid.js'
+import type { Connection } from '../postgres/connection.js'
+import type { CountOptions, Snapshot, Split, StreamCount, StreamRead } from './contract.js'
+import { awaitFlushed } from './durability.js'
+import { watchAsGoodGuest } from './good-guest.js'
+import { guarded } from './guarded.js'
+import { planSplits } from './plan-splits.js'
+import { readSplit } from './read-split.js'
+import { countSql } from './read-sql.js'
+import type { ReaderPool } from './reader-pool.js'
+import { assertTreeUnchanged } from './tree-check.js'
+import { assertCondition } from './where-check.js'
+
+export interface SnapshotParts {
+  readonly id: string
+  readonly position: SourcePosition
+  readonly horizon: Xid8
+  readonly horizonAgeSeconds: number | null
+  readonly streams: readonly CatalogStream[]
+  readonly failed: readonly { readonly stream: string; readonly error: unknown }[]
+  readonly leader: Connection
+  /** Null where the budget has none. */
+  readonly side: Connection | null
+  readonly readers: ReaderPool | null
+  readonly limits: Limits
+  /** Streams that are read as row security filters them. */
+  readonly filtered: ReadonlySet<string>
+  readonly logger: Logger
+  /** False where the server has no flush position to ask for. */
+  readonly canAwaitFlush: boolean
+  /** Gives connections back, or to nobody when they are broken. */
+  readonly release: (connections: readonly Connection[]) => Promise<void>
+}
+
+export class PostgresSnapshot implements Snapshot {
+  readonly id: string
+  readonly position: SourcePosition
+  readonly horizon: Xid8
+  readonly horizonAgeSeconds: number | null
+  readonly streams: readonly CatalogStream[]
+  readonly failed: readonly { readonly stream: string; readonly error: unknown }[]
+  readonly #parts: SnapshotParts
+  readonly #lost = new AbortController()
+  readonly #closed = new AbortController()
+  readonly #stopWatch: () => void
+  /** The leader does one thing at a time; a read on it lasts until its last batch is taken. */
+  #tail: Promise<void> = Promise.resolve()
+  #busy = 0
+  #closing: Promise<void> | null = null
+
+  constructor(parts: SnapshotParts) {
+    this.#parts = parts
+    this.id = parts.id
+    this.position = parts.position
+    this.horizon = parts.horizon
+    this.horizonAgeSeconds = parts.horizonAgeSeconds
+    this.streams = parts.streams
+    this.failed = parts.failed
+    this.#stopWatch = watchAsGoodGuest({
+      limits: parts.limits,
+      standby: parts.position.standby,
+      logger: parts.logger,
+      backendPids: () => [parts.leader.backendPid, ...(parts.readers?.backendPids ?? [])],
+      ask: (sql, values) => this.#ask(sql, values),
+      ping: () => this.#ping(),
+      giveUp: (reason) => {
+        this.#giveUp(reason)
+      },
+    })
+    const { lost } = parts.leader
+    const onLost = (): void => {
+      const cause: unknown = lost.reason
+      const why = cause instanceof Error ? cause.message : String(cause)
+      this.#giveUp(
+        new TrunklineError('SNAPSHOT_LOST', `The session that holds the snapshot ended: ${why}`, {
+          hint: 'A retry goes on in a new snapshot.',
+          cause,
+        }),
+      )
+    }
+    if (lost.aborted) onLost()
+    else lost.addEventListener('abort', onLost, { once: true })
+  }
+
+  get signal(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  async count(stream: CatalogStream, options: CountOptions): Promise<StreamCount> {
+    if (options.where !== null) await assertCondition(stream, options.where)
+    const sql = countSql(stream, options.where, options.window)
+    const filtered = this.#parts.filtered.has(stream.name)
+    const [row] = await this.#onLeader(options.signal, (leader, active) =>
+      guarded(leader, async () => {
+        if (filtered) await leader.execute('SET LOCAL row_security = on')
+        const rows = await cancellable(leader, active, () =>
+          leader.query<{ total: string; in_window: string | null }>(sql),
+        )
+        if (filtered) await leader.execute('SET LOCAL row_security = off')
+        return rows
+      }),
+    )
+    if (row === undefined) throw new Error('an aggregate gave no row')
+    return { total: Number(row.total), inWindow: row.in_window === null ? null : Number(row.in_window) }
+  }
+
+  async plan(read: StreamRead): Promise<readonly Split[]> {
+    if (read.where !== null) await assertCondition(read.stream, read.where)
+    return planSplits(read, {
+      rowSecurity: this.#parts.filtered.has(read.stream.name),
+      readers: Math.max(1, this.#parts.readers?.size ?? 1),
+    })
+  }
+
+  async *read(split: Split, options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Batch, void> {
+    const signal = this.#combine(options.signal)
+    const { readers } = this.#parts
+    try {
+      if (readers === null) yield* this.#readOnLeader(split, signal)
+      else yield* readers.read(split, signal)
+    } catch (error) {
+      // What broke the read may be that the snapshot is gone, and then that is what happened.
+      throw this.signal.aborted ? this.signal.reason : error
+    }
+  }
+
+  async assertUnchanged(stream: CatalogStream): Promise<void> {
+    await this.#onLeader(undefined, (leader) => guarded(leader, () => assertTreeUnchanged(leader, stream)))
+  }
+
+  async awaitDurable(
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ readonly durable: boolean; readonly waitedMs: number }> {
+    const { position, canAwaitFlush, logger } = this.#parts
+    // Only what is flushed reaches a standby.
+    if (position.standby) return { durable: true, waitedMs: 0 }
+    if (!canAwaitFlush || position.lsn === null) {
+      logger.warn(
+        {},
+        'the server does not say how far its log is on disk; the horizon stays where it is and changed rows are read again',
+      )
+      return { durable: false, waitedMs: 0 }
+    }
+    const signal = this.#combine(options.signal)
+    return awaitFlushed({
+      target: parseLsn(position.lsn),
+      signal,
+      readFlushed: async () => {
+        const [row] = await this.#onLeader(signal, (leader) =>
+          leader.query<{ lsn: string | null }>('SELECT pg_catalog.pg_current_wal_flush_lsn()::text AS lsn'),
+        )
+        return row?.lsn ?? null
+      },
+    })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#stopWatch()
+    const { leader, side, readers, release } = this.#parts
+    const open = [leader, ...(side === null ? [] : [side])]
+    this.#closed.abort(new TrunklineError('ABORTED', 'The snapshot is closed.'))
+    await (this.signal.aborted ? readers?.terminate() : readers?.close())
+    await this.#tail
+    await release(open)
+  }
+
+  /** Our locks go at once, whatever whoever uses the snapshot is doing. */
+  #giveUp(reason: TrunklineError): void {
+    if (this.signal.aborted) return
+    this.#lost.abort(reason)
+    this.#stopWatch()
+    const { leader, readers, logger } = this.#parts
+    logger.info({ code: reason.code }, reason.message)
+    // A backend learns of a closed socket only when it sends; the cancel reaches it in the middle of a count.
+    void leader.cancel().finally(() => {
+      leader.destroy()
+    })
+    void readers?.terminate()
+  }
+
+  async #ask<Row>(sql: string, values: readonly unknown[]): Promise<readonly Row[] | null> {
+    const { side, leader } = this.#parts
+    if (side !== null && !side.lost.aborted) return side.query<Row>(sql, values)
+    // Without a readable side connection the leader is asked between its own work.
+    return this.#busy > 0 ? null : this.#onLeader(undefined, () => leader.query<Row>(sql, values))
+  }
+
+  async #ping(): Promise<void> {
+    if (this.#busy === 0) await this.#onLeader(undefined, (leader) => leader.execute('SELECT 1'))
+  }
+
+  async *#readOnLeader(split: Split, signal: AbortSignal): AsyncGenerator<Batch, void> {
+    const handover = createHandover<Batch>()
+    const stop = new AbortController()
+    const reading = this.#onLeader(AbortSignal.any([signal, stop.signal]), (leader, active) =>
+      readSplit(leader, split, { emit: handover.give, signal: active }),
+    ).then(
+      () => {
+        handover.end(null)
+      },
+      (error: unknown) => {
+        handover.end({ error })
+      },
+    )
+    try {
+      for (;;) {
+        const batch = await handover.take()
+        if (batch === null) break
+        yield batch
+      }
+    } finally {
+      stop.abort(new TrunklineError('ABORTED', 'The read was left early.'))
+      handover.stop()
+      await reading
+    }
+  }
+
+  /** In turn; rejects with the signal's reason after an abort, which `work` has to act on. */
+  async #onLeader<Result>(
+    signal: AbortSignal | undefined,
+    work: (leader: Connection, signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    const active = this.#combine(signal)
+    active.throwIfAborted()
+    const before = this.#tail
+    let release = (): void => undefined
+    this.#tail = new Promise((resolve) => {
+      release = resolve
+    })
+    this.#busy++
+    try {
+      await before
+      active.throwIfAborted()
+      return await work(this.#parts.leader, active)
+    } catch (error) {
+      throw active.aborted ? active.reason : error
+    } finally {
+      this.#busy--
+      release()
+    }
+  }
+
+  #combine(signal: AbortSignal | undefined): AbortSignal {
+    return AbortSignal.any([...(signal === undefined ? [] : [signal]), this.signal, this.#closed.signal])
+  }
+}
+
+/** An abort cancels at the server what runs there. */
+async function cancellable<Result>(
+  connection: Connection,
+  signal: AbortSignal,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const onAbort = (): void => {
+    void connection.cancel()
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await work()
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+interface Handover<Item> {
+  /** Resolves when the item is taken, so that one at a time is on its way. */
+  readonly give: (item: Item) => Promise<void>
+  /** Null after the last one. */
+  readonly take: () => Promise<Item | null>
+  readonly end: (failure: { readonly error: unknown } | null) => void
+  /** Nobody takes any more. */
+  readonly stop: () => void
+}
+
+/** Passes items from one that pushes to one that pulls, without a queue. */
+function createHandover<Item>(): Handover<Item> {
+  let offered: Item | null = null
+  let taken: (() => void) | null = null
+  let arrived: (() => void) | null = null
+  let ended: { readonly failure: { readonly error: unknown } | null } | null = null
+  let stopped = false
+  return {
+    give: async (item) => {
+      if (stopped) return
+      offered = item
+      arrived?.()
+      await new Promise<void>((resolve) => {
+        taken = resolve
+      })
+    },
+    take: async () => {
+      for (;;) {
+        if (offered !== null) {
+          const item = offered
+          offered = null
+          taken?.()
+          return item
+        }
+        if (ended !== null) {
+          if (ended.failure !== null) throw ended.failure.error
+          return null
+        }
+        await new Promise<void>((resolve) => {
+          arrived = resolve
+        })
+        arrived = null
+      }
+    },
+    end: (failure) => {
+      ended = { failure }
+      arrived?.()
+    },
+    stop: () => {
+      stopped = true
+      taken?.()
+    },
+  }
+}

@@ -1,0 +1,55 @@
+/** PostgreSQL's own parser, loaded when the first piece of somebody's SQL has to be looked at. */
+import { TrunklineError } from '../model/error.js'
+
+/** A node of the parse tree: `{ TypeName: { field: … } }`, lists and scalars below. */
+export type SqlNode = { readonly [key: string]: unknown }
+
+/** The statements of a text. @throws CONFIG_INVALID with what the parser says, naming `what`. */
+export async function parseSql(sql: string, what: string): Promise<readonly SqlNode[]> {
+  const { parse, hasSqlDetails } = await import('libpg-query')
+  if (sql.includes('\0')) throw unparsable(what, 'it holds a NUL character')
+  try {
+    const tree = (await parse(sql)) as { stmts?: readonly { stmt?: SqlNode }[] }
+    return (tree.stmts ?? []).map((statement) => statement.stmt ?? {})
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    const position = hasSqlDetails(error)
+      ? ` at character ${(error.sqlDetails?.cursorPosition ?? 0) + 1}`
+      : ''
+    throw unparsable(what, `${message}${position}`)
+  }
+}
+
+/** Calls `visit` with the type and the fields of every node below, parents first. */
+export function walkSql(node: unknown, visit: (type: string, fields: SqlNode) => void): void {
+  if (Array.isArray(node)) {
+    for (const item of node) walkSql(item, visit)
+  } else if (isNode(node)) {
+    for (const [type, value] of Object.entries(node)) {
+      // Types are written in capitals, fields are not.
+      if (/^[A-Z]/.test(type) && isNode(value)) visit(type, value)
+      walkSql(value, visit)
+    }
+  }
+}
+
+export function isNode(value: unknown): value is SqlNode {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** The texts of a list of String nodes: a qualified name. A star is `*`. */
+export function nameParts(list: unknown): readonly string[] {
+  if (!Array.isArray(list)) return []
+  return list.map((item: unknown) => {
+    if (!isNode(item)) return ''
+    if ('A_Star' in item) return '*'
+    const text = isNode(item['String']) ? item['String']['sval'] : undefined
+    return typeof text === 'string' ? text : ''
+  })
+}
+
+function unparsable(what: string, why: string): TrunklineError {
+  return new TrunklineError('CONFIG_INVALID', `${what} is not valid SQL: ${why}.`, {
+    hint: 'It is read by the parser of PostgreSQL 18; run it in psql to see what is meant.',
+  })
+}
