@@ -17,7 +17,6 @@ import { createProgress, type Progress } from './progress.js'
 import { abortedError, reportEnd, reportResult, reportRun } from './report.js'
 import { resolveOptions } from './resolve-options.js'
 import { decideFirstContactRetry, decideRetry, stopsTheRun, type RetryDecision } from './retry.js'
-import { groupStreams } from './snapshot-groups.js'
 import { runStream } from './stream-run.js'
 
 export interface RunSyncOptions {
@@ -167,7 +166,7 @@ class SyncRun {
   async #runAll(tasks: readonly Task[]): Promise<void> {
     let pending = [...tasks]
     let fruitless = 0
-    while (pending.length > 0 && this.#fatal === null && !this.#signal.aborted) {
+    while (pending.length > 0 && !this.#isStopped()) {
       const before = this.#reports.size
       const round = await this.#runRound(pending)
       pending = round.again
@@ -176,7 +175,7 @@ class SyncRun {
         for (const task of pending) this.#fail(task, round.lastError)
         return
       }
-      if (pending.length > 0 && this.#fatal === null && !this.#signal.aborted) {
+      if (pending.length > 0 && !this.#isStopped()) {
         await this.#clock.sleep(round.delayMs, this.#signal).catch(() => undefined)
       }
     }
@@ -188,7 +187,13 @@ class SyncRun {
   /** One snapshot for each group; what has to be tried again comes back. */
   async #runRound(tasks: readonly Task[]): Promise<Round> {
     const round: Round = { again: [], delayMs: 0, lastError: null }
-    const groups = groupStreams(tasks, (task) => task.stream.lockCount)
+    let groups: readonly (readonly Task[])[]
+    try {
+      groups = await this.#formGroups(tasks)
+    } catch (error) {
+      for (const task of tasks) this.#failOrRetry(task, error, round)
+      return round
+    }
     if (groups.length > 1) {
       this.#progress.warn(
         null,
@@ -196,13 +201,18 @@ class SyncRun {
       )
     }
     for (const group of groups) {
-      if (this.#fatal !== null || this.#signal.aborted) {
+      if (this.#isStopped()) {
         round.again.push(...group)
         continue
       }
       await this.#runGroup(group, round)
     }
     return round
+  }
+
+  async #formGroups(tasks: readonly Task[]): Promise<readonly (readonly Task[])[]> {
+    const groups = await this.#options.source.formSnapshotGroups(tasks.map((task) => task.stream))
+    return groups.map((streams) => tasks.filter((task) => streams.includes(task.stream)))
   }
 
   async #runGroup(group: readonly Task[], round: Round): Promise<void> {
@@ -253,10 +263,10 @@ class SyncRun {
       return task === undefined ? [] : [{ task, stream }]
     })
     for (const [index, { task, stream }] of tasks.entries()) {
-      if (this.#fatal !== null || this.#signal.aborted || snapshot.signal.aborted) {
+      if (this.#isStopped() || snapshot.signal.aborted) {
         const rest = tasks.slice(index).map((entry) => entry.task)
         round.again.push(...rest)
-        if (snapshot.signal.aborted) round.lastError = snapshot.signal.reason
+        round.lastError ??= snapshotReason(snapshot)
         return fenceMs
       }
       const signal = AbortSignal.any([this.#signal, snapshot.signal])
@@ -264,6 +274,7 @@ class SyncRun {
       task.attempts++
       try {
         task.plan = this.#plan(task, stream)
+        await this.#checkWhere(task.plan)
         const result = await runStream({
           snapshot,
           destination: this.#options.destination,
@@ -281,11 +292,11 @@ class SyncRun {
         for (const warning of result.warnings) this.#progress.warn(stream.name, warning)
         this.#settle(reportResult(this.#facts(task), result))
       } catch (error) {
-        if (this.#signal.aborted) {
+        if (this.#isStopped()) {
           round.again.push(task)
         } else {
           // What fails because the snapshot is given up fails in many ways; the snapshot knows the one reason.
-          const reason: unknown = snapshot.signal.aborted ? snapshot.signal.reason : error
+          const reason = snapshotReason(snapshot) ?? error
           this.#failOrRetry(task, onlyOneOf(reason, index), round, task.attempts)
         }
       }
@@ -306,6 +317,12 @@ class SyncRun {
     })
   }
 
+  async #checkWhere(plan: StreamPlan): Promise<void> {
+    if (plan.where === null) return
+    const stable = plan.mode !== 'full_refresh'
+    await this.#options.source.checkWhere(plan.stream, plan.where, { stable })
+  }
+
   /** `attempts` is counted already where the stream itself was under way. */
   #failOrRetry(task: Task, error: unknown, round: Round, attempts = ++task.attempts): void {
     round.lastError = error
@@ -322,6 +339,10 @@ class SyncRun {
     this.#progress.retrying(task.stream.name, attempts, decision.delayMs, error)
     round.delayMs = Math.max(round.delayMs, decision.delayMs)
     round.again.push(task)
+  }
+
+  #isStopped(): boolean {
+    return this.#fatal !== null || this.#signal.aborted
   }
 
   async #firstContact<T>(call: () => Promise<T>): Promise<T> {
@@ -392,6 +413,11 @@ function onlyOneOf(reason: unknown, index: number): unknown {
     context: reason.context,
     cause: reason,
   })
+}
+
+/** Why the snapshot was given up; null while it stands. */
+function snapshotReason(snapshot: Snapshot): unknown {
+  return snapshot.signal.aborted ? snapshot.signal.reason : null
 }
 
 function isYield(reason: unknown): boolean {

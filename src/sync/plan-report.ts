@@ -67,7 +67,7 @@ export async function planSync({ source, destination, spec, signal }: PlanSyncOp
     capabilities: destination.capabilities,
     owned: new Map([...saved].map(([name, stream]) => [name, stream.table] as const)),
   })
-  const streams = resolved.streams.map(({ stream, options }): PlannedStream => {
+  const planned = resolved.streams.map(async ({ stream, options }): Promise<PlannedStream> => {
     const known = saved.get(stream.name) ?? null
     try {
       const table = naming.tables.get(stream.name)
@@ -81,11 +81,15 @@ export async function planSync({ source, destination, spec, signal }: PlanSyncOp
         mapColumns: (of, types) => source.mapColumns(of, types),
         limits: spec.limits,
       })
+      if (plan.where !== null) {
+        await source.checkWhere(plan.stream, plan.where, { stable: plan.mode !== 'full_refresh' })
+      }
       return describe(plan, table, known)
     } catch (error) {
       return { kind: 'refused', stream: stream.name, error: toErrorData(error) }
     }
   })
+  const streams = await Promise.all(planned)
   const missing = resolved.missing.map((name): PlannedStream => ({
     kind: 'refused',
     stream: name,

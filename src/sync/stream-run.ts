@@ -7,7 +7,6 @@ import type { Checkpoint } from '../model/checkpoint.js'
 import { unreachable } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
 import type { VerifyResult } from '../model/report.js'
-import type { Landing } from '../model/sync-spec.js'
 import { MASS_DELETE_MIN_ROWS, MASS_DELETE_SHARE } from '../model/thresholds.js'
 import { epochOf, formatXid8, parseXid8 } from '../model/xid.js'
 import type { Destination, StreamState, StreamWriter } from '../destination/contract.js'
@@ -171,19 +170,13 @@ class StreamRun {
       fields: columns.map((column) => column.field),
       comments: { table: plan.stream.comment, columns: Object.fromEntries(comments) },
       key: plan.key,
-      landing: this.#landing(),
+      keyEnforced: !plan.keyDeclared,
+      landing: plan.landing,
       generation,
       expectedRunSeq: state?.runSeq ?? 0,
       deletes: plan.deletes,
       runAt: plan.dated ? runAt : null,
     })
-  }
-
-  /** A declared key is proved unique by landing the first load by it; a real one needs no proof. */
-  #landing(): Landing {
-    const { plan } = this.#input
-    if (this.#load.kind !== 'new_generation' || plan.landing !== 'upsert') return plan.landing
-    return plan.keyDeclared ? 'upsert' : 'replace'
   }
 
   #columns(): readonly ReadColumn[] {

@@ -1,0 +1,242 @@
+/** A destination in memory that keeps its promises: what `MemoryStore` holds survives the death of whoever wrote to it. */
+import type { Batch } from '../../../src/batch/batch.js'
+import { rows, type Value } from '../../../src/batch/rows.js'
+import { formatCheckpoint, parseCheckpoint, type Checkpoint } from '../../../src/model/checkpoint.js'
+import { TrunklineError } from '../../../src/model/error.js'
+import type { VerifyResult } from '../../../src/model/report.js'
+import type {
+  Destination,
+  DestinationCapabilities,
+  OpenOptions,
+  ReconcileResult,
+  SchemaChange,
+  StateEdit,
+  StreamLanding,
+  StreamState,
+  StreamWriter,
+  SyncState,
+} from '../../../src/destination/contract.js'
+import type { Step } from './model-source.js'
+
+export type LandedRow = Readonly<Record<string, Value>> & {
+  readonly $deleted?: boolean
+  readonly $runAt?: string
+}
+
+interface SavedStream extends Omit<StreamState, 'checkpoint'> {
+  readonly checkpoint: string | null
+}
+
+/** What is on the disk. */
+export class MemoryStore {
+  epoch = 0
+  readonly streams = new Map<string, SavedStream>()
+  readonly tables = new Map<string, LandedRow[]>()
+  readonly columns = new Map<string, readonly string[]>()
+
+  /** Rows present, without what marks them. */
+  live(table: string): LandedRow[] {
+    return (this.tables.get(table) ?? []).filter((row) => row.$deleted !== true)
+  }
+
+  checkpoint(stream: string): Checkpoint | null {
+    const saved = this.streams.get(stream)?.checkpoint ?? null
+    return saved === null ? null : parseCheckpoint(saved)
+  }
+}
+
+export class MemoryDestination implements Destination {
+  readonly description = 'memory'
+  readonly capabilities: DestinationCapabilities = {
+    landings: new Set(['replace', 'upsert', 'append'] as const),
+    deletes: true,
+    verify: true,
+    foldName: (name) => name.toLowerCase(),
+    maxNameBytes: 1000,
+  }
+  readonly store: MemoryStore
+  readonly #step: Step
+  #epoch = 0
+
+  constructor(store: MemoryStore, step: Step = () => undefined) {
+    this.store = store
+    this.#step = step
+  }
+
+  async open(options: OpenOptions): Promise<SyncState> {
+    await this.#step('open')
+    this.#epoch = ++this.store.epoch
+    return this.#state(options.sync)
+  }
+
+  async begin(landing: StreamLanding): Promise<StreamWriter> {
+    await this.#step('begin')
+    return new MemoryWriter(this.store, this.#epoch, landing, this.#step)
+  }
+
+  exampleQuery(): string {
+    return 'FROM memory'
+  }
+
+  async readState(sync: string | null): Promise<readonly SyncState[]> {
+    return [this.#state(sync ?? 'shop')]
+  }
+
+  async editState(_sync: string, stream: string, edit: StateEdit): Promise<void> {
+    const saved = this.store.streams.get(stream)
+    if (saved === undefined) return
+    if (edit.kind === 'pause') this.store.streams.set(stream, { ...saved, paused: edit.paused })
+    if (edit.kind === 'resync') this.store.streams.set(stream, { ...saved, checkpoint: null })
+    if (edit.kind === 'skip') this.store.streams.set(stream, { ...saved, skipped: true })
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #state(sync: string): SyncState {
+    const streams = new Map(
+      [...this.store.streams].map(([name, saved]) => [
+        name,
+        { ...saved, checkpoint: saved.checkpoint === null ? null : parseCheckpoint(saved.checkpoint) },
+      ]),
+    )
+    return { sync, epoch: this.store.epoch, streams }
+  }
+}
+
+class MemoryWriter implements StreamWriter {
+  readonly #store: MemoryStore
+  readonly #epoch: number
+  readonly #landing: StreamLanding
+  readonly #step: Step
+  readonly #table: string
+  #rows: LandedRow[]
+  #columns: readonly string[]
+  #over = false
+
+  constructor(store: MemoryStore, epoch: number, landing: StreamLanding, step: Step) {
+    this.#store = store
+    this.#epoch = epoch
+    this.#landing = landing
+    this.#step = step
+    this.#table = `${landing.table.schema}.${landing.table.name}`
+    const saved = store.streams.get(landing.stream)
+    const fresh = saved?.generation !== landing.generation
+    if (!fresh && landing.landing === 'replace') throw new Error('replace needs a new generation')
+    const names = landing.fields.map((field) => field.name)
+    this.#rows = fresh ? [] : [...(store.tables.get(this.#table) ?? [])]
+    this.#columns = fresh ? names : (store.columns.get(this.#table) ?? names)
+  }
+
+  async write(batch: Batch): Promise<void> {
+    await this.#step('write')
+    this.#assertOpen()
+    const unknown = batch.fields.find((field) => !this.#columns.includes(field.name))
+    if (unknown !== undefined) throw new Error(`the table has no column ${unknown.name}`)
+    const arriving = [...rows(batch)] as LandedRow[]
+    if (this.#landing.landing === 'upsert') {
+      const keys = new Set(arriving.map((row) => this.#keyOf(row)))
+      if (keys.size < arriving.length) throw new TrunklineError('KEY_DUPLICATE', 'Two rows have one key.')
+      this.#rows = this.#rows.filter((row) => !keys.has(this.#keyOf(row)))
+    }
+    const { runAt } = this.#landing
+    this.#rows.push(
+      ...arriving.map((row) => (runAt === null ? row : { ...row, $runAt: runAt.toISOString() })),
+    )
+  }
+
+  async liveCount(): Promise<number> {
+    await this.#step('liveCount')
+    return this.#live().length
+  }
+
+  async reconcileKeys(
+    keys: AsyncIterable<Batch>,
+    guard: { readonly maxDeleted: number },
+  ): Promise<ReconcileResult> {
+    await this.#step('reconcile')
+    const present = new Set<string>()
+    for await (const batch of keys) for (const row of rows(batch)) present.add(this.#keyOf(row))
+    const missing = new Set(this.#live().filter((row) => !present.has(this.#keyOf(row))))
+    if (missing.size > guard.maxDeleted) throw new TrunklineError('MASS_DELETE', 'Too many.')
+    this.#rows =
+      this.#landing.deletes === 'soft'
+        ? this.#rows.map((row) => (missing.has(row) ? { ...row, $deleted: true } : row))
+        : this.#rows.filter((row) => !missing.has(row))
+    return { deleted: missing.size }
+  }
+
+  async alter(change: SchemaChange): Promise<void> {
+    await this.#step('alter')
+    this.#columns = [...this.#columns, ...change.add.map((field) => field.name)]
+  }
+
+  async verify(source: AsyncIterable<Batch>): Promise<VerifyResult> {
+    const count = (found: Iterable<object>): Map<string, number> => {
+      const counts = new Map<string, number>()
+      for (const row of found) counts.set(print(row), (counts.get(print(row)) ?? 0) + 1)
+      return counts
+    }
+    const wanted: object[] = []
+    for await (const batch of source) wanted.push(...rows(batch))
+    const [there, here] = [count(wanted), count(this.#live())]
+    const missing = [...there].filter(([row, times]) => here.get(row) !== times).length
+    const unexpected = [...here].filter(([row, times]) => there.get(row) !== times).length
+    return { equal: missing + unexpected === 0, missing, unexpected }
+  }
+
+  async commit(checkpoint: Checkpoint): Promise<void> {
+    await this.#step('commit:before')
+    this.#assertOpen()
+    const { stream, table, generation, expectedRunSeq } = this.#landing
+    const saved = this.#store.streams.get(stream)
+    if (this.#epoch !== this.#store.epoch || (saved?.runSeq ?? 0) !== expectedRunSeq) {
+      throw new TrunklineError('FENCED', 'Another run took over.')
+    }
+    this.#store.tables.set(this.#table, this.#rows)
+    this.#store.columns.set(this.#table, this.#columns)
+    this.#store.streams.set(stream, {
+      stream,
+      table,
+      generation,
+      runSeq: expectedRunSeq + 1,
+      runId: 'run',
+      committedAt: new Date(0),
+      paused: saved?.paused ?? false,
+      skipped: saved?.skipped ?? false,
+      checkpoint: formatCheckpoint(checkpoint),
+    })
+    this.#over = true
+    await this.#step('commit:after')
+  }
+
+  async abort(): Promise<void> {
+    this.#over = true
+  }
+
+  #live(): LandedRow[] {
+    return this.#rows.filter((row) => row.$deleted !== true)
+  }
+
+  #keyOf(row: Readonly<Record<string, Value>>): string {
+    return JSON.stringify((this.#landing.key ?? []).map((name) => String(row[name])))
+  }
+
+  #assertOpen(): void {
+    if (this.#over) throw new Error('the writer is closed')
+  }
+}
+
+export function print(row: object): string {
+  return JSON.stringify(
+    Object.entries(row)
+      .filter(([name]) => !name.startsWith('$'))
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+    (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value),
+  )
+}
