@@ -2,6 +2,7 @@
  * Composition root: the only place that knows every source and destination. Each is imported when it is opened, so that
  * a face starts fast and a missing optional package harms only those who ask for it.
  */
+import { realpath } from 'node:fs/promises'
 import { homedir, userInfo } from 'node:os'
 import type { ConnectionInput } from './config/connection-input.js'
 import { requireSslMode } from './config/connection-input.js'
@@ -59,6 +60,26 @@ export async function openDestination(
     },
   )
   return createDuckDbDestination({ path, publish, ...options })
+}
+
+/** A run that holds a destination just now, where it tells; as far as that can be known from here, it still goes on. */
+export async function findRunInProgress(text: string): Promise<RunInProgress | null> {
+  const { path } = parseDestination(text)
+  const { isAlive, readRunNote } = await import('./destination/duckdb/run-file.js')
+  const note = await readRunNote(await realpath(path).catch(() => path))
+  return note === null || !isAlive(note) ? null : note
+}
+
+export interface RunInProgress {
+  readonly pid: number
+  readonly host: string
+  readonly sync: string
+  readonly runId: string
+  /** ISO 8601. */
+  readonly startedAt: string
+  readonly updatedAt: string
+  readonly rows: number
+  readonly committedStreams: number
 }
 
 function toMissingModule(cause: unknown, name: string): unknown {

@@ -2,9 +2,10 @@
 import type { Batch } from './batch/batch.js'
 import type { Catalog, CatalogStream } from './model/catalog.js'
 import type { SourcePosition } from './model/checkpoint.js'
+import type { Field } from './model/column-type.js'
 import { TrunklineError } from './model/error.js'
 import type { Limits, StreamOptions } from './model/sync-spec.js'
-import type { ReadColumn, Snapshot, Source, SourceCheck, TypeOptions } from './source/contract.js'
+import type { ReadColumn, Snapshot, Source, SourceCheck } from './source/contract.js'
 
 export interface DiscoverOptions {
   /** Patterns over `schema.table`, with `*` and `?`; default: every schema the role may use. */
@@ -38,6 +39,8 @@ export interface ReadableSnapshot extends AsyncDisposable {
    * @throws STREAM_MISSING for a stream or column that the snapshot does not have, and whatever reading can meet
    */
   read(stream: string, options?: ReadOptions): AsyncIterable<Batch>
+  /** The fields that batches of such a read have. */
+  fields(stream: string, options?: ReadOptions): readonly Field[]
   /** Rows of the stream in this snapshot. */
   count(stream: string, options?: { readonly where?: string; readonly signal?: AbortSignal }): Promise<number>
   close(): Promise<void>
@@ -95,6 +98,7 @@ async function createReadableSnapshot(
     position: snapshot.position,
     streams: snapshot.streams,
     read: (name, options = {}) => readStream(source, snapshot, find(name), options, limits),
+    fields: (name, options = {}) => chooseColumns(source, find(name), options).map(({ field }) => field),
     count: async (name, { where = null, signal }: { where?: string | null; signal?: AbortSignal } = {}) => {
       const count = await snapshot.count(find(name), { where, window: null, ...signalOf(signal) })
       return count.total
@@ -111,13 +115,7 @@ async function* readStream(
   options: ReadOptions,
   limits: Limits,
 ): AsyncGenerator<Batch, void, undefined> {
-  const typeOptions: TypeOptions = {
-    types: options.types ?? {},
-    specialNumeric: options.specialNumeric ?? 'error',
-    specialTemporal: options.specialTemporal ?? 'error',
-    invalidUtf8: options.invalidUtf8 ?? 'error',
-  }
-  const columns = chooseColumns(stream, source.mapColumns(stream, typeOptions), options)
+  const columns = chooseColumns(source, stream, options)
   const splits = await snapshot.plan({
     stream,
     columns,
@@ -142,25 +140,27 @@ function findStream(snapshot: Snapshot, name: string): CatalogStream {
 }
 
 /** In the order asked for. */
-function chooseColumns(
-  stream: CatalogStream,
-  columns: readonly ReadColumn[],
-  { columns: wanted, excludeColumns }: ReadOptions,
-): readonly ReadColumn[] {
+function chooseColumns(source: Source, stream: CatalogStream, options: ReadOptions): readonly ReadColumn[] {
+  const columns = source.mapColumns(stream, {
+    types: options.types ?? {},
+    specialNumeric: options.specialNumeric ?? 'error',
+    specialTemporal: options.specialTemporal ?? 'error',
+    invalidUtf8: options.invalidUtf8 ?? 'error',
+  })
   const named = (name: string): ReadColumn => {
-    const column = columns.find(({ source }) => source === name)
+    const column = columns.find((candidate) => candidate.source === name)
     if (column !== undefined) return column
     throw new TrunklineError(
       'STREAM_MISSING',
       `${stream.name} has no column ${name} that the role may read.`,
       {
-        hint: `Its columns: ${columns.map(({ source }) => source).join(', ')}.`,
+        hint: `Its columns: ${columns.map((candidate) => candidate.source).join(', ')}.`,
         context: { stream: stream.name, field: name },
       },
     )
   }
-  const excluded = new Set((excludeColumns ?? []).map((name) => named(name).source))
-  return (wanted?.map(named) ?? columns).filter(({ source }) => !excluded.has(source))
+  const excluded = new Set((options.excludeColumns ?? []).map((name) => named(name).source))
+  return (options.columns?.map(named) ?? columns).filter(({ source: name }) => !excluded.has(name))
 }
 
 function signalOf(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {

@@ -50,7 +50,9 @@ function causesOf(error: unknown): readonly string[] {
   const causes: string[] = []
   let cause = error instanceof Error ? error.cause : undefined
   while (cause !== undefined && cause !== null && causes.length < MAX_CAUSES) {
-    causes.push(escapeText(cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)))
+    causes.push(
+      escapeText(cause instanceof Error ? `${cause.name}: ${cause.message}` : JSON.stringify(cause)),
+    )
     cause = cause instanceof Error ? cause.cause : undefined
   }
   return causes

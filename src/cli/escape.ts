@@ -20,6 +20,12 @@ export function escapeJson(json: string): string {
   return json.replaceAll(UNPRINTABLE, toUnicodeEscape)
 }
 
+/** Lines stay lines; within each, what {@link escapeText} or {@link escapeJson} does. */
+export function escapeLines(text: string, form: 'text' | 'json'): string {
+  const escape = form === 'json' ? escapeJson : escapeText
+  return text.split('\n').map(escape).join('\n')
+}
+
 function toUnicodeEscape(char: string): string {
   return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
 }

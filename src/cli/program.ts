@@ -1,9 +1,9 @@
 /** The commands. What one needs is imported when it runs, so that `--help` is fast. */
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { reportError } from './error-report.js'
 import { EXIT, exitCodeOfError } from './exit-code.js'
-import { addSyncFlags } from './sync-flags.js'
+import { addSyncFlags, collect } from './declare-sync-flags.js'
 import type { OutputFlags, Terminal } from './terminal.js'
 import { openTerminal } from './terminal.js'
 
@@ -50,22 +50,108 @@ function createProgram(start: Start): Command {
     .showHelpAfterError('(--help tells more)')
     .addHelpText('after', EXAMPLES)
 
-  addSyncFlags(command(program, 'sync', 'copy what changed (the first time: everything)'))
-    .argument('[source]', 'postgresql://user@host/database, or a sync of trunkline.yaml')
-    .argument('[destination...]', 'FILE.duckdb or duckdb:FILE?publish=atomic')
-    .option('-c, --config <file>', 'configuration file (default: trunkline.yaml here)')
+  addSyncFlags(command(program, 'sync', 'copy what changed; the first time, everything'))
+    .argument('[source]', SOURCE)
+    .argument('[destination...]', DESTINATION)
+    .option('-c, --config <file>', CONFIG)
     .option('--yes', 'do not ask before a large first load')
     .option('--confirm-above <size>', 'ask before a first load larger than this (default: 10GiB)')
     .action(start(async (...call) => (await import('./commands/sync.js')).runSyncCommand(...call)))
 
+  addSyncFlags(command(program, 'plan', 'show what a sync would do and promise, stream by stream'))
+    .argument('[source]', SOURCE)
+    .argument('[destination...]', DESTINATION)
+    .option('-c, --config <file>', CONFIG)
+    .action(start(async (...call) => (await import('./commands/plan.js')).runPlanCommand(...call)))
+
+  addSelection(command(program, 'check', 'connect and say what is found there'))
+    .argument('[source]', SOURCE)
+    .option('-c, --config <file>', CONFIG)
+    .option('--grants', 'print the privileges needed, as SQL for an administrator')
+    .option('--role <name>', 'the role that --grants is for')
+    .option('--stats', 'say how much there is to copy')
+    .action(start(async (...call) => (await import('./commands/check.js')).runCheckCommand(...call)))
+
+  addSelection(command(program, 'discover', 'list the streams of a database'))
+    .argument('[source]', SOURCE)
+    .option('-c, --config <file>', CONFIG)
+    .option('--typescript', 'as interfaces of the rows that the library gives')
+    .action(start(async (...call) => (await import('./commands/discover.js')).runDiscoverCommand(...call)))
+
+  command(program, 'read', 'write the rows of one stream to stdout')
+    .argument('[source]', SOURCE)
+    .argument('[stream]', 'schema.table')
+    .option('-c, --config <file>', CONFIG)
+    .addOption(
+      new Option('--format <format>', 'how rows are written').choices(['jsonl', 'csv']).default('jsonl'),
+    )
+    .option('--columns <names>', 'only these columns, separated by commas (repeatable)', collect)
+    .option('--exclude-columns <names>', 'all columns but these (repeatable)', collect)
+    .option('--where <condition>', 'only rows that satisfy it')
+    .option('--limit <rows>', 'stop after so many rows')
+    .action(start(async (...call) => (await import('./commands/read.js')).runReadCommand(...call)))
+
+  command(program, 'status', 'show how fresh a destination is')
+    .argument('[destination]', DESTINATION)
+    .option('-c, --config <file>', CONFIG)
+    .option('--sync <name>', 'only this sync')
+    .option('--max-age <duration>', 'exit with 1 when a stream is older, as 2h')
+    .action(start(async (...call) => (await import('./commands/status.js')).runStatusCommand(...call)))
+
+  addStateCommands(program, start)
+
+  command(program, 'init', 'write a commented trunkline.yaml')
+    .argument('[source]', SOURCE)
+    .argument('[destination]', DESTINATION)
+    .option('-c, --config <file>', 'where to write it (default: trunkline.yaml)')
+    .option('-s, --select <pattern>', "streams to read, as 'public.*' (repeatable)", collect)
+    .option('--name <name>', 'name of the sync (default: the database)')
+    .action(start(async (...call) => (await import('./commands/init.js')).runInitCommand(...call)))
+
   return program
+}
+
+function addStateCommands(program: Command, start: Start): void {
+  const state = program.command('state').description('show and change what is saved of a stream')
+  command(state, 'show', 'what is saved of each stream')
+    .argument('[stream]', 'only this stream')
+    .argument('[destination]', DESTINATION)
+    .option('-c, --config <file>', CONFIG)
+    .option('--sync <name>', 'only this sync')
+    .action(start(async (...call) => (await import('./commands/state.js')).runStateShowCommand(...call)))
+  const edits = {
+    pause: 'leave the stream out of runs',
+    resume: 'take a paused stream into runs again',
+    skip: "keep the stream's present rows and read it no more until it is resumed",
+    resync: 'load the stream anew in the next run',
+  } as const
+  for (const [name, description] of Object.entries(edits) as [keyof typeof edits, string][]) {
+    command(state, name, description)
+      .argument('<stream>', 'schema.table')
+      .argument('[destination]', DESTINATION)
+      .option('-c, --config <file>', CONFIG)
+      .option('--sync <name>', 'the sync, where several have this stream')
+      .action(
+        start(async (...call) => (await import('./commands/state.js')).runStateEditCommand(name, ...call)),
+      )
+  }
+}
+
+const SOURCE = 'postgresql://user@host/database, or a name of trunkline.yaml'
+const DESTINATION = 'FILE.duckdb or duckdb:FILE?publish=atomic'
+const CONFIG = 'configuration file (default: trunkline.yaml here)'
+
+function addSelection(command: Command): Command {
+  return command
+    .option('-s, --select <pattern>', "streams, as 'public.*' (repeatable)", collect)
+    .option('--exclude <pattern>', 'streams to leave out (repeatable)', collect)
 }
 
 function command(program: Command, name: string, description: string): Command {
   return program
     .command(name)
     .description(description)
-    .option('--json', 'newline-delimited JSON on stdout')
+    .option('--json', 'JSON on stdout, a document a line')
     .option('-q, --quiet', 'no progress')
     .option('-v, --verbose', 'log more, and what caused an error')
 }

@@ -17,24 +17,27 @@ const CLEAR_DOWN = '\u001b[J'
 
 export function createBars(terminal: Terminal): ProgressView {
   const state = createProgressState(Date.now())
+  let timer: NodeJS.Timeout | null = null
   let drawn = 0
 
   const erase = (): string => (drawn === 0 ? '' : `\u001b[${drawn}A\r${CLEAR_DOWN}`)
   const draw = (above: readonly string[] = []): void => {
-    const lines = renderBars(state, Date.now(), terminal.columns)
-    const text = [...above, ...lines].map((line) => `${line}\n`).join('')
-    terminal.raw(erase() + text)
+    const lines = timer === null ? [] : renderBars(state, Date.now(), terminal.columns)
+    terminal.raw(erase() + [...above, ...lines].map((line) => `${line}\n`).join(''))
     drawn = lines.length
   }
   const restoreCursor = (): void => {
     terminal.raw(SHOW_CURSOR)
   }
-
-  terminal.raw(HIDE_CURSOR)
-  process.on('exit', restoreCursor)
-  const timer = setInterval(draw, FRAME_MS)
-  timer.unref()
   return {
+    start: () => {
+      terminal.raw(HIDE_CURSOR)
+      process.on('exit', restoreCursor)
+      timer = setInterval(() => {
+        draw()
+      }, FRAME_MS)
+      timer.unref()
+    },
     onProgress: (event) => {
       addEvent(state, event, Date.now())
       const above = describeEvent(event, terminal)
@@ -44,7 +47,9 @@ export function createBars(terminal: Terminal): ProgressView {
       draw([line])
     },
     close: () => {
+      if (timer === null) return Promise.resolve()
       clearInterval(timer)
+      timer = null
       terminal.raw(erase())
       drawn = 0
       restoreCursor()

@@ -11,6 +11,8 @@ export const EVENT_VERSION = 1
 const LINE_INTERVAL_MS = 10_000
 
 export interface ProgressView {
+  /** Begins to draw: until then the terminal belongs to others. */
+  start(): void
   readonly onProgress: (event: ProgressEvent) => void
   /** A line that must not be overwritten. */
   note(line: string): void
@@ -27,6 +29,7 @@ export function createProgressView(terminal: Terminal): ProgressView {
 function createEventView(terminal: Terminal): ProgressView {
   let written = Promise.resolve()
   return {
+    start: () => undefined,
     onProgress: (event) => {
       written = written.then(() => terminal.out(formatEvent(event)))
     },
@@ -44,6 +47,7 @@ export function formatEvent(event: object): string {
 
 function createQuietView(terminal: Terminal): ProgressView {
   return {
+    start: () => undefined,
     onProgress: () => undefined,
     note: (line) => {
       terminal.note(line)
@@ -56,6 +60,7 @@ function createLineView(terminal: Terminal): ProgressView {
   const state = createProgressState(Date.now())
   let lastLineMs = Date.now()
   return {
+    start: () => undefined,
     onProgress: (event) => {
       const nowMs = Date.now()
       addEvent(state, event, nowMs)

@@ -1,68 +1,9 @@
-/** The flags of a sync, and what they say about its streams. */
-import type { Command } from 'commander'
+/** What the flags of a sync say, laid over what a file says. */
 import type { SyncOptions } from '../config/sync-options.js'
 import { checkStreamFlags, overlayStreamOptions } from '../config/sync-options.js'
 import { TrunklineError } from '../model/error.js'
 import type { StreamOptions } from '../model/sync-spec.js'
-
-export interface SyncFlags {
-  readonly select?: readonly string[]
-  readonly exclude?: readonly string[]
-  readonly columns?: readonly string[]
-  readonly excludeColumns?: readonly string[]
-  readonly mode?: string
-  readonly landing?: string
-  readonly cursorField?: string
-  readonly primaryKey?: readonly string[]
-  readonly where?: readonly string[]
-  readonly readMethod?: string
-  readonly jobs?: string
-  readonly batchSize?: string
-  readonly targetSchema?: string
-  readonly nameTemplate?: string
-  readonly deletes?: string
-  readonly onSchemaChange?: string
-  readonly name?: string
-  readonly maxConnections?: string
-  readonly verify?: boolean
-  readonly adopt?: boolean
-  readonly allowMassDelete?: boolean
-  readonly allowPrivilegedRole?: boolean
-  readonly acceptNewSource?: boolean
-}
-
-const collect = (value: string, previous: readonly string[] = []): readonly string[] => [...previous, value]
-
-export function addSyncFlags(command: Command): Command {
-  return command
-    .option('-s, --select <pattern>', "streams to read, as 'public.*' (repeatable)", collect)
-    .option('--exclude <pattern>', 'streams to leave out (repeatable)', collect)
-    .option('--columns <[stream=]names>', 'only these columns, separated by commas (repeatable)', collect)
-    .option('--exclude-columns <[stream=]names>', 'all columns but these (repeatable)', collect)
-    .option('--mode <mode>', 'mirror, full_refresh or incremental')
-    .option('--landing <landing>', 'replace, upsert or append')
-    .option('--cursor-field <[stream=]name>', 'not available in this version')
-    .option('--primary-key <[stream=]names>', 'columns that identify a row (repeatable)', collect)
-    .option(
-      '--where <stream=condition>',
-      "read only some rows, as 'public.orders=total > 0' (repeatable)",
-      collect,
-    )
-    .option('--read-method <method>', 'copy; named and client are not available in this version')
-    .option('-j, --jobs <n>', 'reader threads, each with a connection')
-    .option('--max-connections <n>', 'connections to the source, all together')
-    .option('--batch-size <rows>', 'most rows in a batch')
-    .option('--target-schema <name>', 'land every stream in this schema')
-    .option('--name-template <template>', 'destination table, with {schema} and {table} replaced')
-    .option('--deletes <policy>', 'hard, soft or ignore')
-    .option('--on-schema-change <policy>', 'evolve, freeze or discard_value')
-    .option('--name <name>', 'identity of the sync at the destination (default: the database)')
-    .option('--verify', 'compare everything after landing')
-    .option('--adopt', 'take over destination tables that another sync or nobody owns')
-    .option('--allow-mass-delete', 'let a run delete more rows than the guard allows')
-    .option('--allow-privileged-role', 'let custom SQL run under a role that can do more than read')
-    .option('--accept-new-source', 'go on although the source is another one than before')
-}
+import type { SyncFlags } from './declare-sync-flags.js'
 
 /**
  * Flags beat the file, whatever the pattern there.

@@ -58,7 +58,7 @@ export function openTerminal(flags: OutputFlags, env: Environment): Terminal {
     canAsk: stdin.isTTY && stderr.isTTY,
     outIsTerminal: stdout.isTTY,
     get columns() {
-      return stderr.columns ?? 80
+      return stderr.isTTY ? stderr.columns : 80
     },
     outClosed: closed.signal,
     out: async (text) => {

@@ -6,11 +6,12 @@ import { runSync } from '../../sync/engine.js'
 import type { FileFlags, RequestedSync, Setting } from '../arguments.js'
 import { openSetting, toRequestedSyncs } from '../arguments.js'
 import { createCliLogger } from '../cli-logger.js'
+import { confirmFirstLoad } from '../confirm-first-load.js'
 import { EXIT, exitCodeOfRun } from '../exit-code.js'
 import { watchInterrupt } from '../interrupt.js'
 import { createProgressView } from '../progress-view.js'
 import { printRunResult } from '../run-result.js'
-import type { SyncFlags } from '../sync-flags.js'
+import type { SyncFlags } from '../declare-sync-flags.js'
 import { applyFlags } from '../sync-flags.js'
 import type { OutputFlags, Terminal } from '../terminal.js'
 
@@ -52,6 +53,11 @@ async function runOne(
   try {
     await using destination = await openDestination(request.destination, { logger })
     await using source = await openSource(settings, { logger, limits: spec.limits })
+    if (!request.configured && flags.yes !== true) {
+      const threshold = flags.confirmAbove
+      await confirmFirstLoad(terminal, { source, destination, spec, threshold, signal })
+    }
+    view.start()
     report = await runSync({ source, destination, spec, signal, logger, onProgress: view.onProgress })
     await view.close()
     if (!terminal.json) await printRunResult(terminal, report, destination)

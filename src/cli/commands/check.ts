@@ -1,0 +1,162 @@
+/** `trunkline check`: connects and says what it found; `--grants` prints the privileges it needs, `--stats` the sizes. */
+import { openSource, resolveSettings } from '../../connectors.js'
+import type { Catalog } from '../../model/catalog.js'
+import { TrunklineError } from '../../model/error.js'
+import type { Source, SourceCheck } from '../../source/contract.js'
+import type { FileFlags } from '../arguments.js'
+import { openSetting, toConnection } from '../arguments.js'
+import { createCliLogger } from '../cli-logger.js'
+import { escapeText } from '../escape.js'
+import { EXIT } from '../exit-code.js'
+import { formatBytes, formatCount, formatNoun, formatTable } from '../format.js'
+import { writeGrants } from '../grants.js'
+import { watchInterrupt } from '../interrupt.js'
+import { printJson } from '../json-result.js'
+import type { OutputFlags, Terminal } from '../terminal.js'
+
+interface CheckFlags extends OutputFlags, FileFlags {
+  readonly grants?: boolean
+  readonly stats?: boolean
+  readonly role?: string
+  readonly select?: readonly string[]
+  readonly exclude?: readonly string[]
+}
+
+/** Name proposed where the connection's own role is an administrator's. */
+const PROPOSED_ROLE = 'trunkline_reader'
+const LARGEST_SHOWN = 10
+
+export async function runCheckCommand(
+  terminal: Terminal,
+  args: readonly string[],
+  flags: CheckFlags,
+): Promise<number> {
+  const setting = await openSetting(flags)
+  const connection = await toConnection(setting, args[0], terminal)
+  using interrupt = watchInterrupt(terminal)
+  const { signal } = interrupt
+  const logger = createCliLogger(terminal, terminal.note)
+  const settings = await resolveSettings(connection, setting.env)
+  await using source = await openSource(settings, { logger })
+  const check = await source.check({ signal })
+  const catalog = flags.grants === true || flags.stats === true ? await discover(source, flags, signal) : null
+
+  for (const warning of check.warnings)
+    terminal.note(`${terminal.style.yellow('warning:')} ${escapeText(warning)}`)
+  if (flags.grants === true) {
+    await terminal.out(writeGrantsFor(source, check, catalog, flags))
+    return EXIT.done
+  }
+  if (terminal.json) {
+    await printJson(terminal, {
+      kind: 'check',
+      check,
+      ...(catalog === null ? {} : { stats: summarize(catalog) }),
+    })
+    return EXIT.done
+  }
+  await terminal.out(`${describeCheck(check)}\n`)
+  if (catalog !== null) await terminal.out(`\n${describeStats(catalog)}\n`)
+  return EXIT.done
+}
+
+async function discover(source: Source, flags: CheckFlags, signal: AbortSignal): Promise<Catalog | null> {
+  try {
+    return await source.discover({ select: flags.select ?? [], exclude: flags.exclude ?? [] }, { signal })
+  } catch (error) {
+    // A role that sees nothing yet is the very one that needs the script.
+    if (flags.grants === true && error instanceof TrunklineError && error.code === 'SELECTION_EMPTY')
+      return null
+    throw error
+  }
+}
+
+function describeCheck(check: SourceCheck): string {
+  const rows = [
+    [
+      'server',
+      `PostgreSQL ${check.serverVersionText}${check.standby ? ', standby' : ', primary'}${check.pooled ? ', behind a pooler' : ''}`,
+    ],
+    ['connected', check.description],
+    ['encryption', check.tls ?? 'none'],
+    ['role', `${check.role}${check.privilegedRole ? ' (can do more than read)' : ''}`],
+  ]
+  return formatTable(
+    rows.map(([label, value]) => [label ?? '', escapeText(value ?? '')]),
+    new Set(),
+  )
+}
+
+interface CatalogSummary {
+  readonly streams: number
+  readonly bytes: number
+  readonly estimatedRows: number
+  readonly neverAnalyzed: number
+  readonly withoutKey: readonly string[]
+  readonly largest: readonly {
+    readonly stream: string
+    readonly bytes: number
+    readonly estimatedRows: number | null
+  }[]
+}
+
+function summarize({ streams }: Catalog): CatalogSummary {
+  return {
+    streams: streams.length,
+    bytes: streams.reduce((sum, { bytes }) => sum + bytes, 0),
+    estimatedRows: streams.reduce((sum, { estimatedRows }) => sum + (estimatedRows ?? 0), 0),
+    neverAnalyzed: streams.filter(({ estimatedRows }) => estimatedRows === null).length,
+    withoutKey: streams.filter(({ key }) => key === null).map(({ name }) => name),
+    largest: [...streams]
+      .sort((a, b) => b.bytes - a.bytes)
+      .slice(0, LARGEST_SHOWN)
+      .map(({ name, bytes, estimatedRows }) => ({ stream: name, bytes, estimatedRows })),
+  }
+}
+
+function describeStats(catalog: Catalog): string {
+  const summary = summarize(catalog)
+  const rows = summary.largest.map(({ stream, bytes, estimatedRows }) => [
+    escapeText(stream),
+    formatBytes(bytes),
+    estimatedRows === null ? 'not analyzed' : `~${formatNoun(estimatedRows, 'row')}`,
+  ])
+  const notes = [
+    `${formatNoun(summary.streams, 'stream')}, ${formatBytes(summary.bytes)}, ~${formatNoun(summary.estimatedRows, 'row')}`,
+    ...(summary.neverAnalyzed === 0
+      ? []
+      : [`${formatCount(summary.neverAnalyzed)} never analyzed: no row estimate`]),
+    ...(summary.withoutKey.length === 0
+      ? []
+      : [`without a key, read in full each run: ${escapeText(summary.withoutKey.join(', '))}`]),
+  ]
+  return [...notes, '', formatTable(rows, new Set([1, 2]))].join('\n')
+}
+
+function writeGrantsFor(
+  source: Source,
+  check: SourceCheck,
+  catalog: Catalog | null,
+  flags: CheckFlags,
+): string {
+  const role = flags.role ?? (check.privilegedRole ? PROPOSED_ROLE : check.role)
+  const streams = catalog?.streams ?? []
+  const schemas = [
+    ...new Set(streams.length > 0 ? streams.map(({ schema }) => schema) : literalSchemas(flags)),
+  ]
+  const chosen = flags.select !== undefined && flags.select.every((pattern) => !/[*?]/.test(pattern))
+  return writeGrants({
+    database: source.database,
+    role,
+    create: role !== check.role,
+    schemas: schemas.length > 0 ? schemas : ['public'],
+    tables: chosen && streams.length > 0 ? streams : null,
+  })
+}
+
+function literalSchemas(flags: CheckFlags): readonly string[] {
+  return (flags.select ?? []).flatMap((pattern) => {
+    const schema = /^([^"*?.]+)\./.exec(pattern)?.[1]
+    return schema === undefined ? [] : [schema]
+  })
+}
