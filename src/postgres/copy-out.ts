@@ -147,6 +147,7 @@ export class CopyOutReader implements CopyOut, WireConsumer {
         return this.#advance('bind', 'response', type)
       case MessageType.copyOutResponse:
         this.#advance('response', 'data', type)
+        assertCopyFormat(frame)
         this.#settle(true)
         return false
       case MessageType.copyDone:
@@ -237,7 +238,10 @@ export class CopyOutReader implements CopyOut, WireConsumer {
       this.#fail(toTrunklineError(this.#serverError))
       return true
     }
-    if (this.#phase !== 'ready' || frame.length !== 6) throw this.#outOfOrder(MessageType.readyForQuery)
+    // Idle or in a transaction; a failed one cannot follow a complete COPY.
+    const status = frame.toString('latin1', 5)
+    if (this.#phase !== 'ready' || (status !== 'I' && status !== 'T'))
+      throw this.#outOfOrder(MessageType.readyForQuery)
     this.rows = this.#pendingRows
     this.#phase = 'complete'
     this.#end()
@@ -339,8 +343,20 @@ export class CopyOutReader implements CopyOut, WireConsumer {
   }
 }
 
+/** int8 overall format, int16 number of columns, int16 format of each; all are text (0) or all binary (1). */
+function assertCopyFormat(frame: Buffer): void {
+  const overall = frame[5]
+  const columns = frame.length >= 8 ? frame.readUInt16BE(6) : -1
+  let valid = (overall === 0 || overall === 1) && frame.length === 8 + 2 * columns
+  for (let column = 0; valid && column < columns; column += 1)
+    valid = frame.readUInt16BE(8 + 2 * column) === overall
+  if (!valid) throw new DecodeError('The server announced a COPY in a format that does not exist.', {})
+}
+
 function notACopy(): TrunklineError {
-  return new TrunklineError('INTERNAL', 'copyOut was given a statement that is not COPY … TO STDOUT.')
+  return new TrunklineError('QUERY_FAILED', 'The server did not answer a COPY … TO STDOUT with a COPY.', {
+    hint: 'The statement is another one, or something between rewrites statements.',
+  })
 }
 
 /** Parse, Bind, Execute, Sync of the unnamed statement without parameters. */
