@@ -8,6 +8,7 @@ import { unreachable, type ColumnType } from '../model/column-type.js'
 import type { Batch } from './batch.js'
 import { formatDate, formatInterval, formatTime, formatTimestamp } from './calendar.js'
 import { columnReader, type StoredValue } from './column-reader.js'
+import { formatFloat } from './format-float.js'
 
 /** The server's text of one value, or null. For many values of a column, {@link columnFormatter}. */
 export function formatValue(batch: Batch, columnIndex: number, row: number): string | null {
@@ -29,7 +30,7 @@ function formatStored(type: ColumnType, stored: StoredValue): string {
     case 'bool':
       return (stored as boolean) ? 't' : 'f'
     case 'int':
-      return String(stored)
+      return (stored as number | bigint).toString()
     case 'float':
       return formatFloat(stored as number, type.bits)
     case 'decimal':
@@ -67,39 +68,6 @@ export function formatDecimal(unscaled: bigint, scale: number): string {
 export function formatUuid(bytes: Uint8Array): string {
   const hex = bufferOf(bytes).toString('hex')
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
-}
-
-/** Where PostgreSQL changes to exponents: DBL_DIG and FLT_DIG (src/common/d2s.c, f2s.c). */
-const FIXED_BELOW_EXPONENT = { 32: 6, 64: 15 } as const
-
-/** The shortest text that reads back as the same number, in PostgreSQL's form. */
-export function formatFloat(value: number, bits: 32 | 64): string {
-  if (Number.isNaN(value)) return 'NaN'
-  if (!Number.isFinite(value)) return value > 0 ? 'Infinity' : '-Infinity'
-  if (value === 0) return Object.is(value, -0) ? '-0' : '0'
-  const [mantissa = '', exponentText = ''] = (
-    bits === 64 ? value.toExponential() : shortestFloat32(value)
-  ).split('e')
-  const exponent = Number(exponentText)
-  const sign = value < 0 ? '-' : ''
-  const digits = mantissa.replace('-', '').replace('.', '')
-  if (exponent < -4 || exponent >= FIXED_BELOW_EXPONENT[bits]) {
-    const fraction = digits.length > 1 ? `.${digits.slice(1)}` : ''
-    const exponentDigits = String(Math.abs(exponent)).padStart(2, '0')
-    return `${sign}${digits[0]!}${fraction}e${exponent < 0 ? '-' : '+'}${exponentDigits}`
-  }
-  if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`
-  if (digits.length <= exponent + 1) return sign + digits.padEnd(exponent + 1, '0')
-  return `${sign}${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`
-}
-
-/** At most 9 digits tell every float32 apart; the first count that reads back is the shortest. */
-function shortestFloat32(value: number): string {
-  for (let digits = 0; digits < 8; digits++) {
-    const text = value.toExponential(digits)
-    if (Math.fround(Number(text)) === value) return text
-  }
-  return value.toExponential(8)
 }
 
 /** UTF-8 to string; a byte order mark is text like any other. */
