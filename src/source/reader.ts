@@ -20,16 +20,16 @@ const STOP_TIMEOUT_MS = 10_000
 const CLOSE_TIMEOUT_MS = 3000
 
 export class Reader {
-  readonly backendPid: number
   readonly #worker: Worker
+  #backendPid = 0
   #listener: ((message: FromReader | null) => void) | null = null
   #failure: TrunklineError | null = null
   #closing = false
   #readId = 0
 
-  private constructor(worker: Worker, backendPid: number) {
+  private constructor(file: URL) {
+    const worker = new Worker(file, { name: 'trunkline-reader' })
     this.#worker = worker
-    this.backendPid = backendPid
     worker.on('message', (message: FromReader) => {
       if (message.kind === 'error' && message.readId === null) this.#fail(fromErrorData(message.error))
       else this.#listener?.(message)
@@ -44,34 +44,18 @@ export class Reader {
 
   /** Resolves when the thread has its connection and sees the snapshot of the ticket. */
   static async open(options: ReaderOptions): Promise<Reader> {
-    const worker = new Worker(options.file, { name: 'trunkline-reader' })
+    const reader = new Reader(options.file)
     try {
-      const backendPid = await new Promise<number>((resolve, reject) => {
-        worker.once('message', (message: FromReader) => {
-          if (message.kind === 'opened') resolve(message.backendPid)
-          else if (message.kind === 'error') reject(fromErrorData(message.error))
-          else reject(died(undefined))
-        })
-        worker.once('error', (error) => {
-          reject(died(error))
-        })
-        worker.once('exit', () => {
-          reject(died(undefined))
-        })
-        worker.postMessage({
-          kind: 'open',
-          connection: options.connection,
-          snapshot: options.ticket,
-        } satisfies ToReader)
-      })
-      worker.removeAllListeners()
-      return new Reader(worker, backendPid)
+      await reader.#start(options)
+      return reader
     } catch (error) {
-      worker.removeAllListeners()
-      worker.on('error', () => undefined)
-      await worker.terminate()
+      await reader.terminate()
       throw error
     }
+  }
+
+  get backendPid(): number {
+    return this.#backendPid
   }
 
   /** Why it can no longer be used; null while it can. */
@@ -142,6 +126,21 @@ export class Reader {
   async terminate(): Promise<void> {
     this.#closing = true
     await this.#worker.terminate()
+  }
+
+  #start(options: ReaderOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#listener = (message) => {
+        this.#listener = null
+        if (message?.kind === 'opened') {
+          this.#backendPid = message.backendPid
+          resolve()
+        } else {
+          reject(this.#failure ?? died(undefined))
+        }
+      }
+      this.#send({ kind: 'open', connection: options.connection, snapshot: options.ticket })
+    })
   }
 
   async #stopRead(readId: number): Promise<void> {
