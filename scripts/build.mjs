@@ -100,6 +100,8 @@ async function makeExecutable() {
 async function removeOrphans(sources) {
   const known = new Set(sources.map((file) => file.replace(/\.ts$/, '')))
   for (const file of existsSync(dist) ? await listFiles(dist) : []) {
+    // Another process is writing it at this moment, unless it is old.
+    if (file.endsWith('.tmp') && Date.now() - (await newest([join(dist, file)])) < 60_000) continue
     if (!known.has(file.replace(/(\.d\.ts|\.js)(\.map)?$/, ''))) await rm(join(dist, file), { force: true })
   }
 }
@@ -116,7 +118,7 @@ async function listFiles(folder) {
 }
 
 /**
- * Latest modification time; Infinity-late for nothing: a missing output counts as older than everything.
+ * Latest modification time; a file that does not exist counts as older than every other.
  * @param {readonly string[]} files
  */
 async function newest(files) {

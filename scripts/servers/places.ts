@@ -50,9 +50,10 @@ export async function runtimeRoot(user: ServerUser | null): Promise<string> {
     const root = join(candidate, `trunkline-pg-${uid}`)
     // The longest socket path is `<root>/run/<12 characters>/.s.PGSQL.65535`, and 103 bytes is what macOS allows.
     if (Buffer.byteLength(root) > 103 - 35) continue
-    await mkdir(root, { recursive: true, mode: 0o711 })
+    await mkdir(root, { recursive: true })
     const found = await lstat(root)
     if (!found.isDirectory() || found.uid !== uid) continue
+    await makeFolder(root)
     return root
   }
   throw new Error(
@@ -72,15 +73,21 @@ export async function reachableBinaries(
   )
     return native
   const folder = join(root, 'bin', basename(dirname(native)))
+  await makeFolder(dirname(folder))
   if (existsSync(folder)) return folder
   const staging = `${folder}.${process.pid}.tmp`
-  await mkdir(dirname(folder), { recursive: true, mode: 0o711 })
   await copyTree(native, staging, { owner: user })
   await rename(staging, folder).catch(async (error: unknown) => {
     await rm(staging, { recursive: true, force: true })
     if (!existsSync(folder)) throw error
   })
   return folder
+}
+
+/** A folder that others can pass through but not list, whatever the umask. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true })
+  await chmod(path, 0o711)
 }
 
 export interface CopyOptions {

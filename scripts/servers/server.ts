@@ -26,7 +26,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { installServers, isAlive } from './install.mjs'
-import { type ServerUser, copyTree, reachableBinaries, runtimeRoot, serverUser } from './places.js'
+import {
+  type ServerUser,
+  copyTree,
+  makeFolder,
+  reachableBinaries,
+  runtimeRoot,
+  serverUser,
+} from './places.js'
 
 /** How a server is told to stop: wait for sessions, end them, or as if it had crashed (recovery at the next start). */
 export type StopMode = 'smart' | 'fast' | 'immediate'
@@ -185,7 +192,7 @@ async function isPostgres(pid: number, dir: string): Promise<boolean> {
 async function template(place: Place): Promise<string> {
   const folder = join(place.root, 'templates', `${place.major}-${place.bin.split('/').at(-3) ?? ''}`)
   if (existsSync(folder)) return folder
-  await mkdir(join(place.root, 'templates'), { recursive: true, mode: 0o711 })
+  await makeFolder(join(place.root, 'templates'))
   const staging = join(place.root, 'templates', `tmp-${randomBytes(5).toString('hex')}`)
   try {
     await initialize(place, staging)
@@ -280,7 +287,8 @@ async function writeOwned(path: string, content: string, user: ServerUser | null
 
 async function makeRunFolder(place: Place): Promise<string> {
   const dir = join(place.root, 'run', `${place.major}-${randomBytes(4).toString('hex')}`)
-  await mkdir(dir, { recursive: true, mode: 0o711 })
+  await makeFolder(join(place.root, 'run'))
+  await makeFolder(dir)
   await writeFile(join(dir, 'owner.pid'), String(process.pid))
   if (place.user) await chown(dir, place.user.uid, place.user.gid)
   return dir
