@@ -203,6 +203,11 @@ export class ModelDatabase {
     return this.#fates.get(xid) === 'running'
   }
 
+  /** For histories that begin before the model does. */
+  markCommitted(xid: bigint): void {
+    this.#fates.set(xid, 'committed')
+  }
+
   isCommitted(xid: bigint): boolean {
     return this.#fates.get(xid) === 'committed'
   }

@@ -281,14 +281,18 @@ function leafList(leaves: readonly { readonly oid: number }[]): string {
     .join()
 }
 
-/** `v % 2 = 0` is the only condition the model knows. */
+/** `v % 2 = 0` and `v % 2 = 1` are the only conditions the model knows. */
 function parseWhere(where: string | null): (row: Row) => boolean {
   if (where === null) return () => true
   if (where === 'v % 2 = 0') return (row) => row.v % 2n === 0n
+  if (where === 'v % 2 = 1') return (row) => row.v % 2n === 1n
   throw new Error(`the model does not know ${where}`)
 }
 
-/** The predicate of the reading query: `((xmin::bigint - horizon) & 4294967295) < xmax - horizon AND xmin >= 3`. */
+/**
+ * The predicate of the reading query: `age(xmin) <= age(horizon)` before
+ * `((xmin::bigint - horizon) & 4294967295) < xmax - horizon AND xmin >= 3`.
+ */
 function inWindow(
   { leaf, version }: { readonly leaf: ModelLeaf; readonly version: Version },
   window: RowWindow,
@@ -296,7 +300,8 @@ function inWindow(
   if (window.wholeLeaves.includes(leaf.oid)) return true
   const narrow = version.xmin % WRAP
   const distance = (((narrow - window.horizon) % WRAP) + WRAP) % WRAP
-  return distance < window.xmax - window.horizon && narrow >= 3n
+  const age = (xid: bigint): bigint => BigInt.asIntN(32, window.xmax - xid)
+  return age(version.xmin) <= age(window.horizon) && distance < window.xmax - window.horizon && narrow >= 3n
 }
 
 function serialize(window: RowWindow): unknown {
