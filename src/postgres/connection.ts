@@ -9,6 +9,13 @@ import type { Wire } from './wire.js'
 
 export type { CopyOut, CopyOutOptions } from './copy-out.js'
 
+export interface ResultColumn {
+  readonly name: string
+  readonly typeOid: number
+  /** atttypmod; −1 without. */
+  readonly modifier: number
+}
+
 export interface Connection extends AsyncDisposable {
   /** Those of the host that was chosen: one host, its address fixed, so that further connections reach the same server. */
   readonly settings: ConnectionSettings
@@ -24,6 +31,8 @@ export interface Connection extends AsyncDisposable {
    * text[] and name[] → string[]; everything else (int8, numeric, …) stays the server's text.
    */
   query<Row>(sql: string, values?: readonly unknown[]): Promise<readonly Row[]>
+  /** Runs one statement and gives the names and types of its columns instead of its rows; `LIMIT 0` keeps it short. */
+  describe(sql: string): Promise<readonly ResultColumn[]>
   /** Several statements by the simple protocol: only for constant text of our own. */
   execute(sql: string): Promise<void>
   /**
@@ -94,6 +103,18 @@ export class PostgresConnection implements Connection {
       const config = { text: sql, values: [...values], types: TYPES, queryMode: 'extended' }
       const result = await this.#explained(this.#session.client.query(config as pg.QueryConfig))
       return result.rows as Row[]
+    })
+  }
+
+  async describe(sql: string): Promise<readonly ResultColumn[]> {
+    return this.#inTurn(async () => {
+      const config = { text: sql, values: [], queryMode: 'extended' }
+      const { fields } = await this.#session.client.query(config as pg.QueryConfig)
+      return fields.map(({ name, dataTypeID, dataTypeModifier }) => ({
+        name,
+        typeOid: dataTypeID,
+        modifier: dataTypeModifier,
+      }))
     })
   }
 

@@ -201,7 +201,7 @@ const TYPE_KINDS: Readonly<Record<string, CatalogColumn['typeKind']>> = {
   p: 'pseudo',
 }
 
-function assembleColumn(row: ColumnRow): CatalogColumn {
+export function assembleColumn(row: ColumnRow): CatalogColumn {
   return {
     name: row.name,
     number: row.number,

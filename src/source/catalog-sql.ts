@@ -84,20 +84,17 @@ SELECT tree.root,
   LEFT JOIN pg_am a ON a.oid = c.relam
  ORDER BY tree.root, c.oid`
 
-/** Columns; a domain is followed to its base type, and the outermost modifier on the way holds. */
-export const COLUMNS_SQL = `
-WITH RECURSIVE ${HELD_SQL},
-step AS (
+/** Domains with their base types; of the modifiers on the way the outermost holds. */
+const DOMAINS_SQL = `step AS (
   SELECT oid AS domain, typbasetype AS base, typtypmod AS modifier FROM pg_type WHERE typtype = 'd'
   UNION ALL
   SELECT step.domain, t.typbasetype, CASE WHEN step.modifier = -1 THEN t.typtypmod ELSE step.modifier END
     FROM step JOIN pg_type t ON t.oid = step.base AND t.typtype = 'd'),
 resolved AS (
-  SELECT step.* FROM step JOIN pg_type t ON t.oid = step.base AND t.typtype <> 'd')
-SELECT a.attrelid AS relation,
-       a.attname::text AS name,
-       a.attnum::int AS number,
-       t.oid AS type_oid,
+  SELECT step.* FROM step JOIN pg_type t ON t.oid = step.base AND t.typtype <> 'd')`
+
+/** What a column's type is, from \`a\` (atttypid, atttypmod) and the tables of {@link TYPE_JOINS}. */
+const TYPE_COLUMNS = `t.oid AS type_oid,
        t.typname::text AS type_name,
        tn.nspname::text AS type_schema,
        t.typtype::text AS type_kind,
@@ -105,7 +102,22 @@ SELECT a.attrelid AS relation,
        CASE WHEN a.atttypmod = -1 THEN coalesce(r.modifier, -1) ELSE a.atttypmod END AS modifier,
        CASE WHEN r.domain IS NOT NULL THEN declared.typname::text END AS domain,
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS enum_labels,
-       CASE WHEN t.typoutput = 'array_out'::regproc THEN element.typname::text END AS element_type,
+       CASE WHEN t.typoutput = 'array_out'::regproc THEN element.typname::text END AS element_type`
+
+const TYPE_JOINS = `JOIN pg_type declared ON declared.oid = a.atttypid
+  LEFT JOIN resolved r ON r.domain = a.atttypid
+  JOIN pg_type t ON t.oid = coalesce(r.base, a.atttypid)
+  JOIN pg_namespace tn ON tn.oid = t.typnamespace
+  LEFT JOIN pg_type element ON element.oid = t.typelem`
+
+/** The columns of relations. */
+export const COLUMNS_SQL = `
+WITH RECURSIVE ${HELD_SQL},
+${DOMAINS_SQL}
+SELECT a.attrelid AS relation,
+       a.attname::text AS name,
+       a.attnum::int AS number,
+       ${TYPE_COLUMNS},
        -- PostgreSQL 18 marks a column not null while its constraint is still NOT VALID and NULLs may be there.
        a.attnotnull AND NOT EXISTS (
          SELECT FROM pg_constraint k
@@ -118,14 +130,26 @@ SELECT a.attrelid AS relation,
        col_description(a.attrelid, a.attnum) AS comment,
        coalesce(has_column_privilege(a.attrelid, a.attnum, 'SELECT'), false) AS selectable
   FROM pg_attribute a
-  JOIN pg_type declared ON declared.oid = a.atttypid
-  LEFT JOIN resolved r ON r.domain = a.atttypid
-  JOIN pg_type t ON t.oid = coalesce(r.base, a.atttypid)
-  JOIN pg_namespace tn ON tn.oid = t.typnamespace
-  LEFT JOIN pg_type element ON element.oid = t.typelem
+  ${TYPE_JOINS}
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
  WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attrelid, a.attnum`
+
+/** The types of a query's columns, given as lists of type oids and modifiers. */
+export const RESULT_COLUMNS_SQL = `
+WITH RECURSIVE ${DOMAINS_SQL}
+SELECT 0 AS relation,
+       a.position::int AS number,
+       ${TYPE_COLUMNS},
+       false AS not_null,
+       NULL::text AS default_expression,
+       '' AS generated,
+       '' AS identity,
+       NULL::text AS comment,
+       true AS selectable
+  FROM unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS a (atttypid, atttypmod, position)
+  ${TYPE_JOINS}
+ ORDER BY a.position`
 
 /** Indexes with their key columns in order; null stands for an expression. */
 export const INDEXES_SQL = `

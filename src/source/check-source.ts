@@ -1,4 +1,5 @@
 /** What `trunkline check` says of a source. */
+import { TrunklineError } from '../model/error.js'
 import type { Connection } from '../postgres/connection.js'
 import { detectPooling } from '../postgres/pooling.js'
 import { describeConnection } from '../postgres/resolve-connection.js'
@@ -27,6 +28,19 @@ export async function readRole(connection: Connection): Promise<RoleFacts> {
   const [facts] = await connection.query<RoleFacts>(PRIVILEGED_SQL)
   if (facts === undefined) throw new Error('the current role is not in pg_roles')
   return facts
+}
+
+/** @throws PRIVILEGED_ROLE: a query can call any function that its role may, also those that write files. */
+export async function refusePrivileged(connection: Connection): Promise<void> {
+  const { role, privileged } = await readRole(connection)
+  if (!privileged) return
+  throw new TrunklineError(
+    'PRIVILEGED_ROLE',
+    `Custom SQL is refused for role ${role}, which could do more than read.`,
+    {
+      hint: 'Connect as a role that can only read, or allow it with --allow-privileged-role.',
+    },
+  )
 }
 
 /** Outside a transaction, because a pooler shows itself only there. */

@@ -19,12 +19,10 @@ export interface Source extends AsyncDisposable {
   readonly database: string
   check(options?: { readonly signal?: AbortSignal }): Promise<SourceCheck>
   /**
-   * @throws SELECTION_EMPTY, STREAM_MISSING for a name without wildcard that does not exist.
+   * @throws SELECTION_EMPTY, STREAM_MISSING for a name without wildcard that does not exist; for queries CUSTOM_SQL_INVALID,
+   * PRIVILEGED_ROLE.
    */
-  discover(
-    selection: Selection,
-    options?: { readonly signal?: AbortSignal; readonly queries?: readonly NamedQuery[] },
-  ): Promise<Catalog>
+  discover(selection: Selection, options?: DiscoverOptions): Promise<Catalog>
   /** Which type each column lands as and how it is read; pure. @throws CONFIG_INVALID for an override that cannot be. */
   mapColumns(stream: CatalogStream, options: TypeOptions): readonly ReadColumn[]
   /**
@@ -40,6 +38,14 @@ export interface Source extends AsyncDisposable {
    */
   checkWhere(stream: CatalogStream, where: string, options: { readonly stable: boolean }): Promise<void>
   close(): Promise<void>
+}
+
+export interface DiscoverOptions {
+  readonly signal?: AbortSignal
+  /** Further streams, beside what is selected. With queries, a selection that matches nothing is no error. */
+  readonly queries?: readonly NamedQuery[]
+  /** Take queries although the role could do more than read. */
+  readonly allowPrivilegedRole?: boolean
 }
 
 /** A stream that is a configured SELECT. */
@@ -172,4 +178,6 @@ export interface Split {
   readonly maxReadBytesPerSecond: number | null
   /** Row security filters what is read; false makes the server refuse instead. */
   readonly rowSecurity: boolean
+  /** Where the unqualified names of a query are looked for, after pg_catalog; absent for every other stream. */
+  readonly searchPath?: readonly string[]
 }

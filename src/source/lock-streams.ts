@@ -10,6 +10,7 @@ import { TrunklineError } from '../model/error.js'
 import type { Connection } from '../postgres/connection.js'
 import { quoteIdent, quoteQualified } from '../postgres/quote.js'
 import { guarded } from './guarded.js'
+import { searchPathSql } from './read-settings.js'
 
 export interface RelationName {
   /** Null where the search path decides. */
@@ -56,11 +57,6 @@ export async function lockStreams(
   }
   if (searchPath.length > 0) await connection.execute(searchPathSql([]))
   return { locked, failed }
-}
-
-/** pg_catalog stays first, so that nobody can put a function of their own before a built-in one. */
-export function searchPathSql(searchPath: readonly string[]): string {
-  return `SET LOCAL search_path = ${['pg_catalog', ...searchPath].map(quoteIdent).join(', ')}`
 }
 
 async function lockTogether(connection: Connection, requests: readonly LockRequest[]): Promise<boolean> {

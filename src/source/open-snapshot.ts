@@ -11,6 +11,7 @@ import { readContext, readStreams } from './discover.js'
 import { guarded, ifAllowed } from './guarded.js'
 import { lockStreams, type RelationName } from './lock-streams.js'
 import { readHorizonAge, readPosition, takeSnapshot } from './position.js'
+import { checkQuery, describeQuery } from './query-stream.js'
 import { ReaderPool } from './reader-pool.js'
 import type { ReaderOptions } from './reader.js'
 import type { SnapshotParts } from './snapshot.js'
@@ -23,8 +24,6 @@ export interface OpenOptions {
   readonly reader: Omit<ReaderOptions, 'ticket'>
   readonly snapshot: SnapshotOptions
   readonly searchPath: readonly string[]
-  /** The relations that a query reads, by the query's name. */
-  readonly queryRelations: (stream: CatalogStream) => Promise<readonly RelationName[]>
   readonly logger: Logger
   readonly release: SnapshotParts['release']
 }
@@ -38,7 +37,7 @@ export async function openParts(
   const { leader, logger } = options
   const { limits } = options.snapshot
   const requests = await Promise.all(
-    streams.map(async (stream) => ({ stream, relations: await options.queryRelations(stream) })),
+    streams.map(async (stream) => ({ stream, relations: await relationsOf(stream) })),
   )
   const usesSearchPath = streams.some((stream) => stream.kind === 'query')
   await beginReading(leader, { lockTimeoutMs: limits.lockTimeoutMs })
@@ -52,7 +51,7 @@ export async function openParts(
     leader,
     context,
     locked.map((request) => request.stream),
-    options.snapshot.rowSecurityOn ?? new Set(),
+    { rowSecurityOn: options.snapshot.rowSecurityOn ?? new Set(), searchPath: options.searchPath },
   )
   const ticket = {
     exportedId: exported.id,
@@ -75,6 +74,7 @@ export async function openParts(
     readers,
     limits,
     filtered: new Set(verified.streams.filter((stream) => stream.rowSecurity).map((stream) => stream.name)),
+    searchPath: options.searchPath,
     logger,
     canAwaitFlush: !context.standby && (await hasFlushPosition(leader)),
     release: options.release,
@@ -86,7 +86,7 @@ async function verifyStreams(
   leader: Connection,
   context: ContextRow,
   requested: readonly CatalogStream[],
-  rowSecurityOn: ReadonlySet<string>,
+  options: { readonly rowSecurityOn: ReadonlySet<string>; readonly searchPath: readonly string[] },
 ): Promise<{ readonly streams: readonly CatalogStream[]; readonly failed: readonly Failure[] }> {
   const relations = requested.filter((stream) => stream.kind !== 'query')
   const present = await readStreams(
@@ -98,13 +98,14 @@ async function verifyStreams(
   const streams: CatalogStream[] = []
   const failed: Failure[] = []
   for (const before of requested) {
-    if (before.kind === 'query') {
-      streams.push(before)
-      continue
-    }
     try {
+      if (before.sql !== null) {
+        const query = { name: before.name, sql: before.sql, primaryKey: before.key?.columns ?? null }
+        streams.push(await describeQuery(leader, query, options.searchPath))
+        continue
+      }
       const stream = assertSame(before, byOid.get(before.oid))
-      assertAllowed(stream, rowSecurityOn)
+      assertAllowed(stream, options.rowSecurityOn)
       await pin(leader, stream)
       streams.push(stream)
     } catch (error) {
@@ -113,6 +114,10 @@ async function verifyStreams(
     }
   }
   return { streams, failed }
+}
+
+async function relationsOf(stream: CatalogStream): Promise<readonly RelationName[]> {
+  return stream.sql === null ? [] : (await checkQuery(stream.name, stream.sql)).relations
 }
 
 function assertSame(before: CatalogStream, now: CatalogStream | undefined): CatalogStream {

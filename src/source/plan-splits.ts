@@ -1,12 +1,13 @@
 /** Divides the reading of a stream into splits. */
 import { TrunklineError } from '../model/error.js'
 import { XMIN_FIELD, type Split, type StreamRead } from './contract.js'
+import type { ReadSettings } from './read-settings.js'
 import { copySql } from './read-sql.js'
 
 /** One split: the whole stream by one reader. @throws PERMISSION_DENIED, STREAM_UNSUPPORTED */
 export function planSplits(
   read: StreamRead,
-  options: { readonly rowSecurity: boolean; readonly readers: number },
+  options: { readonly settings: ReadSettings; readonly readers: number },
 ): readonly Split[] {
   const { stream, columns, limits } = read
   assertReadable(read)
@@ -33,7 +34,7 @@ export function planSplits(
       // The limit is for the run, and each reader may be the only one or one of all.
       maxReadBytesPerSecond:
         limits.maxReadBytesPerSecond === null ? null : limits.maxReadBytesPerSecond / options.readers,
-      rowSecurity: options.rowSecurity,
+      ...options.settings,
     },
   ]
 }

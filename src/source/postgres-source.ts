@@ -10,10 +10,10 @@ import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Connection } from '../postgres/connection.js'
 import { describeConnection } from '../postgres/resolve-connection.js'
 import { beginReading } from '../postgres/session.js'
-import { checkSource } from './check-source.js'
+import { checkSource, refusePrivileged } from './check-source.js'
 import { mapColumns } from './column-mapping.js'
 import type {
-  NamedQuery,
+  DiscoverOptions,
   ReadColumn,
   Snapshot,
   SnapshotOptions,
@@ -24,10 +24,11 @@ import type {
 import { readContext, readRelations, readStreams } from './discover.js'
 import { openParts } from './open-snapshot.js'
 import { findReaderFile } from './reader-file.js'
+import { describeQuery } from './query-stream.js'
 import { emptySelection, selectRelations } from './selection.js'
 import { formSnapshotGroups, lockBudget } from './snapshot-groups.js'
 import { PostgresSnapshot } from './snapshot.js'
-import { assertCondition } from './where-check.js'
+import { checkCondition } from './where-check.js'
 
 export interface PostgresSourceOptions {
   readonly logger?: Logger
@@ -73,26 +74,32 @@ class PostgresSource implements Source {
     return this.#borrow(options.signal, checkSource)
   }
 
-  async discover(
-    selection: Selection,
-    options: { readonly signal?: AbortSignal; readonly queries?: readonly NamedQuery[] } = {},
-  ): Promise<Catalog> {
+  async discover(selection: Selection, options: DiscoverOptions = {}): Promise<Catalog> {
+    const { queries = [] } = options
     return this.#borrow(options.signal, (connection) =>
       inTransaction(connection, this.#limits, async () => {
+        if (queries.length > 0 && options.allowPrivilegedRole !== true) await refusePrivileged(connection)
         const context = await readContext(connection)
         const relations = await readRelations(connection)
         const selected = selectRelations(relations, selection)
-        if (selected.length === 0) throw emptySelection(relations, selection)
+        if (selected.length === 0 && queries.length === 0) throw emptySelection(relations, selection)
         const streams = await readStreams(
           connection,
           context,
           selected.map((relation) => relation.oid),
         )
+        const described: CatalogStream[] = []
+        for (const query of queries) {
+          described.push(await describeQuery(connection, query, this.#options.searchPath ?? []))
+        }
         const order = new Map(selected.map((relation, index) => [relation.oid, index]))
         return {
           database: context.database,
           serverVersion: context.server_version,
-          streams: [...streams].sort((a, b) => (order.get(a.oid) ?? 0) - (order.get(b.oid) ?? 0)),
+          streams: [
+            ...[...streams].sort((a, b) => (order.get(a.oid) ?? 0) - (order.get(b.oid) ?? 0)),
+            ...described,
+          ],
         }
       }),
     )
@@ -125,7 +132,6 @@ class PostgresSource implements Source {
         },
         snapshot: options,
         searchPath: this.#options.searchPath ?? [],
-        queryRelations: () => Promise.resolve([]),
         logger: this.#logger,
         release: (connections) => this.#giveBack(connections),
       })
@@ -157,9 +163,16 @@ class PostgresSource implements Source {
   async checkWhere(
     stream: CatalogStream,
     where: string,
-    _options: { readonly stable: boolean },
+    options: { readonly stable: boolean },
   ): Promise<void> {
-    await assertCondition(stream, where)
+    await this.#borrow(undefined, (connection) =>
+      inTransaction(connection, this.#limits, () =>
+        checkCondition(connection, stream, where, {
+          ...options,
+          searchPath: stream.kind === 'query' ? (this.#options.searchPath ?? []) : [],
+        }),
+      ),
+    )
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,7 @@ import { connect } from '../postgres/connect.js'
 import type { Connection, CopyOut } from '../postgres/connection.js'
 import type { Split } from './contract.js'
 import { guarded } from './guarded.js'
+import { withReadSettings } from './read-settings.js'
 
 export interface ReadTotals {
   readonly rows: number
@@ -27,7 +28,9 @@ export async function readSplit(
 ): Promise<ReadTotals> {
   options.signal.throwIfAborted()
   try {
-    return await guarded(connection, () => copySplit(connection, split, options))
+    return await guarded(connection, () =>
+      withReadSettings(connection, split, () => copySplit(connection, split, options)),
+    )
   } catch (error) {
     if (options.signal.aborted) throw options.signal.reason
     throw withStream(error, split.stream)
@@ -46,9 +49,6 @@ async function copySplit(
     batchBytes: split.batchBytes,
     batchRows: split.batchRows,
   })
-  if (split.rowSecurity) await connection.execute('SET LOCAL row_security = on')
-  // The savepoint takes the setting back only when it is rolled back to.
-  const restore = split.rowSecurity ? () => connection.execute('SET LOCAL row_security = off') : null
   const onAbort = (): void => {
     void connection.cancel()
   }
@@ -84,7 +84,6 @@ async function copySplit(
     const last = decoder.finish()
     if (copy.rows !== decoder.rows) throw incomplete(split, copy.rows, decoder.rows)
     if (last !== null) await emit(last)
-    if (restore !== null) await restore()
     return { rows: decoder.rows, bytes: decoder.bytes }
   } finally {
     signal.removeEventListener('abort', onAbort)

@@ -12,6 +12,7 @@ import { awaitFlushed } from './durability.js'
 import { watchAsGoodGuest } from './good-guest.js'
 import { guarded } from './guarded.js'
 import { planSplits } from './plan-splits.js'
+import { type ReadSettings, withReadSettings } from './read-settings.js'
 import { readSplit } from './read-split.js'
 import { countSql } from './read-sql.js'
 import type { ReaderPool } from './reader-pool.js'
@@ -32,6 +33,7 @@ export interface SnapshotParts {
   readonly limits: Limits
   /** Streams that are read as row security filters them. */
   readonly filtered: ReadonlySet<string>
+  readonly searchPath: readonly string[]
   readonly logger: Logger
   /** False where the server has no flush position to ask for. */
   readonly canAwaitFlush: boolean
@@ -96,16 +98,12 @@ export class PostgresSnapshot implements Snapshot {
   async count(stream: CatalogStream, options: CountOptions): Promise<StreamCount> {
     if (options.where !== null) await assertCondition(stream, options.where)
     const sql = countSql(stream, options.where, options.window)
-    const filtered = this.#parts.filtered.has(stream.name)
     const [row] = await this.#onLeader(options.signal, (leader, active) =>
-      guarded(leader, async () => {
-        if (filtered) await leader.execute('SET LOCAL row_security = on')
-        const rows = await cancellable(leader, active, () =>
-          leader.query<{ total: string; in_window: string | null }>(sql),
-        )
-        if (filtered) await leader.execute('SET LOCAL row_security = off')
-        return rows
-      }),
+      guarded(leader, () =>
+        withReadSettings(leader, this.#settings(stream), () =>
+          cancellable(leader, active, () => leader.query<{ total: string; in_window: string | null }>(sql)),
+        ),
+      ),
     )
     if (row === undefined) throw new Error('an aggregate gave no row')
     return { total: Number(row.total), inWindow: row.in_window === null ? null : Number(row.in_window) }
@@ -114,7 +112,7 @@ export class PostgresSnapshot implements Snapshot {
   async plan(read: StreamRead): Promise<readonly Split[]> {
     if (read.where !== null) await assertCondition(read.stream, read.where)
     return planSplits(read, {
-      rowSecurity: this.#parts.filtered.has(read.stream.name),
+      settings: this.#settings(read.stream),
       readers: Math.max(1, this.#parts.readers?.size ?? 1),
     })
   }
@@ -253,6 +251,14 @@ export class PostgresSnapshot implements Snapshot {
     } finally {
       this.#busy--
       release()
+    }
+  }
+
+  #settings(stream: CatalogStream): ReadSettings {
+    const { filtered, searchPath } = this.#parts
+    return {
+      rowSecurity: filtered.has(stream.name),
+      searchPath: stream.kind === 'query' ? searchPath : [],
     }
   }
 

@@ -1,22 +1,39 @@
 /** PostgreSQL's own parser, loaded when the first piece of somebody's SQL has to be looked at. */
-import { TrunklineError } from '../model/error.js'
+import { TrunklineError, type ErrorCode } from '../model/error.js'
 
 /** A node of the parse tree: `{ TypeName: { field: … } }`, lists and scalars below. */
 export type SqlNode = { readonly [key: string]: unknown }
 
-/** The statements of a text. @throws CONFIG_INVALID with what the parser says, naming `what`. */
-export async function parseSql(sql: string, what: string): Promise<readonly SqlNode[]> {
+export interface SqlStatement {
+  readonly node: SqlNode
+  /** Its own text, without the semicolon that ends it. */
+  readonly text: string
+}
+
+/** The statements of a text. @throws `code` with what the parser says, naming `what`. */
+export async function parseSql(
+  sql: string,
+  what: string,
+  code: ErrorCode = 'CONFIG_INVALID',
+): Promise<readonly SqlStatement[]> {
+  if (sql.includes('\0')) throw unparsable(code, what, 'it holds a NUL character')
   const { parse, hasSqlDetails } = await import('libpg-query')
-  if (sql.includes('\0')) throw unparsable(what, 'it holds a NUL character')
   try {
-    const tree = (await parse(sql)) as { stmts?: readonly { stmt?: SqlNode }[] }
-    return (tree.stmts ?? []).map((statement) => statement.stmt ?? {})
+    const { stmts = [] } = await parse(sql)
+    // Places are counted in bytes; a length of 0 reaches to the end.
+    const bytes = Buffer.from(sql)
+    return stmts.map((statement) => {
+      const start = statement.stmt_location ?? 0
+      const length = statement.stmt_len ?? 0
+      const text = bytes.toString('utf8', start, length === 0 ? bytes.length : start + length)
+      return { node: isNode(statement.stmt) ? statement.stmt : {}, text }
+    })
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
     const position = hasSqlDetails(error)
       ? ` at character ${(error.sqlDetails?.cursorPosition ?? 0) + 1}`
       : ''
-    throw unparsable(what, `${message}${position}`)
+    throw unparsable(code, what, `${message}${position}`)
   }
 }
 
@@ -48,8 +65,8 @@ export function nameParts(list: unknown): readonly string[] {
   })
 }
 
-function unparsable(what: string, why: string): TrunklineError {
-  return new TrunklineError('CONFIG_INVALID', `${what} is not valid SQL: ${why}.`, {
+function unparsable(code: ErrorCode, what: string, why: string): TrunklineError {
+  return new TrunklineError(code, `${what} is not valid SQL: ${why}.`, {
     hint: 'It is read by the parser of PostgreSQL 18; run it in psql to see what is meant.',
   })
 }
