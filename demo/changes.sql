@@ -6,5 +6,5 @@ UPDATE customers SET balance = balance + 10, updated_at = now() WHERE id % 500 =
 UPDATE orders SET paid = true WHERE id % 1000 = 4;
 DELETE FROM events WHERE happened_at < timestamptz '2025-01-02 00:00:00+00';
 DELETE FROM order_items WHERE placed_on = date '2025-03-03';
-ALTER TABLE customers ADD COLUMN loyalty text NOT NULL DEFAULT 'bronze';
-UPDATE customers SET loyalty = 'gold' WHERE id <= 250;
+ALTER TABLE events ADD COLUMN channel text NOT NULL DEFAULT 'web';
+UPDATE events SET channel = 'app' WHERE payload->>'page' = '/p/7';

@@ -11,9 +11,9 @@ import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
-import pg from 'pg'
+import type pg from 'pg'
 import type { RunReport } from 'trunkline'
-import { startServer } from '../test/server/servers.js'
+import { startServer } from '../scripts/servers/server.js'
 
 const HERE = path.dirname(fileURLToPath(import.meta.url))
 const CLI = path.join(HERE, '..', 'dist', 'cli', 'main.js')
@@ -27,11 +27,11 @@ const good = (text: string): string => style('32', text)
 async function main(): Promise<void> {
   step('Starting a PostgreSQL 18 of our own and filling a small shop')
   await using server = await startServer({ major: 18 })
-  const admin = await connect(server.url('postgres'))
+  const admin = await server.connect('postgres')
   await admin.query('CREATE DATABASE shop')
   await admin.query("CREATE ROLE reader LOGIN PASSWORD 'reader'")
   await admin.end()
-  const shop = await connect(server.url('shop'))
+  const shop = await server.connect('shop')
   await shop.query(await readFile(path.join(HERE, 'shop.sql'), 'utf8'))
   await shop.query(
     'GRANT USAGE ON SCHEMA public TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader',
@@ -47,7 +47,7 @@ async function main(): Promise<void> {
   const first = await trunkline(['sync', url, FILE])
 
   step('A day passes in the shop')
-  const late = await connect(server.url('shop'))
+  const late = await server.connect('shop')
   await late.query('BEGIN')
   const lateRow = await insertLateOrder(late)
   note(
@@ -156,12 +156,6 @@ async function trunkline(args: readonly string[]): Promise<RunReport> {
   const last = JSON.parse(events.at(-1) ?? 'null') as { kind?: string; report?: RunReport } | null
   if (last?.kind !== 'run_finished' || !last.report) throw new Error('trunkline printed no report')
   return last.report
-}
-
-async function connect(connectionString: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString })
-  await client.connect()
-  return client
 }
 
 async function sourceRows(shop: pg.Client): Promise<number> {
