@@ -127,7 +127,7 @@ function explain(error: unknown, wire: Wire, where: string, host: string): Trunk
       },
     )
   }
-  if (error instanceof Error && typeof (error as { code?: unknown }).code !== 'string') {
+  if (wire.closed && typeof (error as { code?: unknown } | null)?.code !== 'string') {
     return new TrunklineError(
       'CONNECT_FAILED',
       `${where}: the server closed the connection during the login.`,

@@ -3,6 +3,7 @@
  *
  * https://www.postgresql.org/docs/current/libpq-ssl.html
  */
+import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
@@ -12,6 +13,7 @@ import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
 import type { ConnectionSettings } from './connection-settings.js'
 import { certificateError } from './network-error.js'
+import { printable } from './redact.js'
 
 /** Where Linux distributions, the BSDs and Homebrew keep the machine's root certificates. */
 const SYSTEM_ROOT_FILES = [
@@ -117,7 +119,7 @@ async function loadClientCertificate(
 async function assertPrivate(path: string): Promise<void> {
   if (process.platform === 'win32') return
   const { mode, uid } = await stat(path)
-  const forbidden = uid === 0 && process.getuid?.() !== 0 ? 0o037 : uid === 0 ? 0o027 : 0o077
+  const forbidden = uid === 0 ? 0o037 : 0o077
   if ((mode & forbidden) === 0) return
   throw new TrunklineError('SECRET_FILE_PERMISSIONS', `The private key ${path} can be read by others.`, {
     hint: `Run: chmod 0600 ${path}`,
@@ -227,10 +229,21 @@ function assertVerified(tls: TLSSocket, { host, where }: TlsTarget, material: Tl
     throw certificateError(String(tls.authorizationError), where, host)
   }
   if (material.verifyName && !nameMatches(tls, host)) {
-    const certificate = tls.getPeerX509Certificate()
+    const certificate = peerCertificate(tls)
     const names = certificate?.subjectAltName ?? certificate?.subject.replaceAll('\n', ', ')
-    throw certificateError('HOSTNAME_MISMATCH', where, host, names)
+    throw certificateError(
+      'HOSTNAME_MISMATCH',
+      where,
+      host,
+      names === undefined ? names : printable(names, 300),
+    )
   }
+}
+
+/** Not getPeerX509Certificate: after it getPeerCertificate, which channel binding needs, finds nothing (Node 20). */
+function peerCertificate(tls: TLSSocket): X509Certificate | null {
+  const { raw } = tls.getPeerCertificate() as { raw?: Buffer }
+  return raw === undefined ? null : new X509Certificate(raw)
 }
 
 /**
@@ -238,8 +251,8 @@ function assertVerified(tls: TLSSocket, { host, where }: TlsTarget, material: Tl
  * An IP address may also stand in a common name or as a DNS name.
  */
 function nameMatches(tls: TLSSocket, host: string): boolean {
-  const certificate = tls.getPeerX509Certificate()
-  if (certificate === undefined || host === '') return false
+  const certificate = peerCertificate(tls)
+  if (certificate === null || host === '') return false
   if (isIP(host) === 0) {
     return certificate.checkHost(host, { subject: 'default', partialWildcards: false }) !== undefined
   }
