@@ -21,6 +21,8 @@ export interface Version {
 
 export interface ModelLeaf {
   readonly oid: number
+  /** Holds the keys that are this many above a multiple of the number of slots. */
+  readonly slot: number
   filenode: number
   readonly versions: Version[]
 }
@@ -39,6 +41,8 @@ export interface ModelTable {
   columns: ModelColumn[]
   key: readonly (keyof Row)[] | null
   readonly leaves: ModelLeaf[]
+  /** Leaves it was made with. */
+  readonly slots: number
 }
 
 export interface ModelSnapshot {
@@ -88,15 +92,16 @@ export class ModelDatabase {
       columns: DEFAULT_COLUMNS,
       key: ['id'],
       leaves: [],
+      slots: leaves,
     }
-    for (let index = 0; index < leaves; index++) table.leaves.push(this.makeLeaf())
+    for (let slot = 0; slot < leaves; slot++) table.leaves.push(this.makeLeaf(slot))
     this.tables.set(name, table)
     return table
   }
 
-  makeLeaf(): ModelLeaf {
+  makeLeaf(slot = -1): ModelLeaf {
     const oid = this.#nextOid++
-    return { oid, filenode: oid, versions: [] }
+    return { oid, slot, filenode: oid, versions: [] }
   }
 
   table(name: string): ModelTable {
@@ -257,10 +262,25 @@ export class ModelTransaction {
 
   insert(table: string, row: Pick<Row, 'id' | 'v'> & { readonly note?: string | null }): void {
     this.#assertOpen()
-    const { leaves } = this.#database.table(table)
-    const leaf = leaves[Number(row.id % BigInt(leaves.length))]
+    const leaf = this.#leafFor(table, row.id)
     if (leaf === undefined || this.#find(table, row.id) !== 'absent') return
     this.#write(leaf, { id: row.id, v: row.v, note: row.note ?? null, stamp: this.#now })
+  }
+
+  /** Moves a row to a key that nobody has, in the leaf of that key. */
+  rekey(table: string, id: bigint, to: bigint): void {
+    this.#assertOpen()
+    const found = this.#find(table, id)
+    const leaf = this.#leafFor(table, to)
+    if (found === 'absent' || found === 'busy' || leaf === undefined || this.#find(table, to) !== 'absent')
+      return
+    found.version.xmax = this.#writer()
+    this.#write(leaf, { ...found.version.row, id: to, stamp: this.#now })
+  }
+
+  #leafFor(table: string, id: bigint): ModelLeaf | undefined {
+    const { leaves, slots } = this.#database.table(table)
+    return leaves.find((leaf) => leaf.slot === Number(id % BigInt(slots)))
   }
 
   /** Does nothing where the row is absent or another transaction has it. */

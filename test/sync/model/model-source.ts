@@ -198,6 +198,7 @@ class ModelSnapshotReader implements Snapshot {
         batchBytes: limits.batchBytes,
         batchRows: limits.batchRows,
         rowSecurity: false,
+        searchPath: [],
         stallTimeoutMs: limits.stallTimeoutMs,
         maxReadBytesPerSecond: null,
       },
