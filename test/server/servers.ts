@@ -6,13 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, afterEach, describe, inject } from 'vitest'
-import {
-  type Server,
-  type ServerOptions,
-  type Standby,
-  type StandbyOptions,
-  startServer as launch,
-} from '../../scripts/servers/server.js'
+import { type Server, type ServerOptions, startServer as launch } from '../../scripts/servers/server.js'
 import './global-setup.js'
 
 export interface TestServer {
@@ -99,8 +93,6 @@ function withDatabases(server: Server): SpecialServer {
     createDatabase: (options?: DatabaseOptions) => createDatabase(server, options),
   })
 }
-
-export type { Server, ServerOptions, Standby, StandbyOptions }
 
 interface Address {
   readonly host: string
