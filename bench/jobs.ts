@@ -35,6 +35,8 @@ export interface Job {
   /** Ratio aimed at, by data set; null: nothing aimed at. A job that needs no table is on `none`. */
   readonly on: Readonly<Partial<Record<DataSetName, number | null>>>
   readonly baseline: Baseline
+  /** The tables on which it is drawn in the chart, whose measure is COPY; default: none. */
+  readonly charted?: readonly DataSetName[]
   /** The version that runs, or why it cannot. */
   readonly probe: () => Promise<Presence>
   /** Before each run and its baseline, not measured. */
@@ -183,6 +185,7 @@ export const JOBS: readonly Job[] = [
     title: 'read as batches, one reader',
     on: { lineitem: 1.05, events: 1.05, narrow: 1.05, narrow_1m: null },
     baseline: copyBaseline,
+    charted: ['lineitem', 'events', 'narrow'],
     probe: probeTrunkline,
     command: ({ set, url }) => ({
       file: process.execPath,
@@ -200,6 +203,7 @@ export const JOBS: readonly Job[] = [
     title: 'table to DuckDB file, one reader',
     on: { lineitem: 1.7, events: null, narrow: 1.4, lineitem_1m: null, narrow_1m: null },
     baseline: copyBaseline,
+    charted: ['lineitem', 'events', 'narrow'],
     probe: probeTrunkline,
     prepare: async (context) => {
       for (const ending of ['', '.wal']) await rm(`${freshPath(context)}${ending}`, { force: true })

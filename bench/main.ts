@@ -18,7 +18,7 @@ import { renderTerminal } from './render-table.js'
 import type { BenchResults, ResultRow } from './results.js'
 import { runJob } from './run-job.js'
 import { saveResults } from './save-results.js'
-import { type BenchServer, DATABASE, READER, startBenchServer } from './server.js'
+import { type BenchServer, READER, startBenchServer } from './server.js'
 
 const project = fileURLToPath(new URL('..', import.meta.url))
 const cacheFolder = join(project, '.bench')
@@ -36,16 +36,16 @@ async function runBenchmark(options: BenchOptions): Promise<BenchResults> {
   const folder = await emptyFolder(join(cacheFolder, 'landed'))
   if (options.profile) await emptyFolder(profileFolder)
   const startedAt = new Date().toISOString()
-  await using server = await startBenchServer(options.major, cacheFolder)
+  await using server = await startBenchServer(options.major, cacheFolder, databaseName(options.scale))
   const client = await server.connect()
   try {
     const connection = {
       PGHOST: server.host,
       PGPORT: String(server.port),
       PGUSER: READER,
-      PGDATABASE: DATABASE,
+      PGDATABASE: server.database,
     }
-    const url = `postgresql://${READER}@${server.host}:${String(server.port)}/${DATABASE}`
+    const url = `postgresql://${READER}@${server.host}:${String(server.port)}/${server.database}`
     const underTest = serverUnderTest(server, client)
     const sets = await prepareDataSets(client, options, connection)
     const rows: ResultRow[] = []
@@ -83,6 +83,11 @@ async function runBenchmark(options: BenchOptions): Promise<BenchResults> {
   } finally {
     await client.end()
   }
+}
+
+/** A database per size, so that a quick look at small tables does not cost the building of the large ones again. */
+function databaseName(scale: number): string {
+  return `bench_${String(scale).replaceAll(/[^0-9a-z]/g, '_')}`
 }
 
 async function probeJobs(

@@ -45,6 +45,8 @@ export interface ResultRow extends Timed {
   readonly ratio: Spread
   /** What the ratio is meant to stay under; null where nothing is aimed at. */
   readonly target: number | null
+  /** Whether it belongs in the chart for those who pass by. */
+  readonly charted: boolean
   /** Runs whose landed rows were compared with the source; null where nothing lands. */
   readonly checkedRuns: number | null
 }

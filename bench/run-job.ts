@@ -53,6 +53,7 @@ export async function runJob(run: JobRun, context: Omit<JobContext, 'run'>): Pro
     },
     ratio: pairedRatios(pairsRun),
     target: run.target,
+    charted: job.charted?.includes(set.name) ?? false,
     checkedRuns: job.check === undefined ? null : candidates.length,
   }
 }

@@ -15,7 +15,6 @@ import { installServers, isAlive } from '../scripts/servers/install.mjs'
 import { type ServerUser, reachableBinaries, runtimeRoot, serverUser } from '../scripts/servers/places.js'
 
 export const READER = 'reader'
-export const DATABASE = 'bench'
 const HOST = '127.0.0.1'
 const GIB = 1024 ** 3
 const START_TIMEOUT_MS = 60_000
@@ -26,13 +25,18 @@ export interface BenchServer extends AsyncDisposable {
   readonly pid: number
   /** Settings that are not the defaults, for the report. */
   readonly settings: Readonly<Record<string, string>>
+  readonly database: string
   /** A connection as superuser; the caller ends it. */
-  connect(database?: string): Promise<pg.Client>
+  connect(): Promise<pg.Client>
   close(): Promise<void>
 }
 
 /** Starts the server of `major`, with its data under `cacheFolder` where the server's user can reach that. */
-export async function startBenchServer(major: number, cacheFolder: string): Promise<BenchServer> {
+export async function startBenchServer(
+  major: number,
+  cacheFolder: string,
+  database: string,
+): Promise<BenchServer> {
   const user = serverUser()
   const root = await runtimeRoot(user)
   const native = (await installServers([major])).get(major)
@@ -80,8 +84,8 @@ export async function startBenchServer(major: number, cacheFolder: string): Prom
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const { pid } = child
   if (pid === undefined) throw new Error(`${join(bin, 'postgres')} could not be started`)
-  const connect = async (database = DATABASE): Promise<pg.Client> => {
-    const client = new pg.Client({ host: socketDir, port, user: 'postgres', database })
+  const connectTo = async (name: string): Promise<pg.Client> => {
+    const client = new pg.Client({ host: socketDir, port, user: 'postgres', database: name })
     client.on('error', () => undefined)
     await client.connect()
     return client
@@ -94,12 +98,21 @@ export async function startBenchServer(major: number, cacheFolder: string): Prom
   }
   try {
     await waitUntilReady(child, dataDir, join(folder, 'server.log'))
-    await prepareDatabase(connect)
+    await prepareDatabase(connectTo, database)
   } catch (error) {
     await close()
     throw error
   }
-  return { host: HOST, port, pid, settings, connect, close, [Symbol.asyncDispose]: close }
+  return {
+    host: HOST,
+    port,
+    pid,
+    database,
+    settings,
+    connect: () => connectTo(database),
+    close,
+    [Symbol.asyncDispose]: close,
+  }
 }
 
 /** Large enough that the data sets stay cached; no durability, because nothing here is worth it; no background work. */
@@ -109,7 +122,6 @@ function serverSettings(): Record<string, string> {
     shared_buffers: `${String(megabytes)}MB`,
     fsync: 'off',
     full_page_writes: 'off',
-    synchronous_commit: 'off',
     autovacuum: 'off',
     max_wal_size: '1GB',
   }
@@ -178,13 +190,13 @@ async function waitUntilReady(child: ChildProcess, dataDir: string, logFile: str
   throw new Error(`The server did not start. The end of its log:\n${log.slice(-4000)}`)
 }
 
-async function prepareDatabase(connect: (database?: string) => Promise<pg.Client>): Promise<void> {
-  const client = await connect('postgres')
+async function prepareDatabase(connectTo: (name: string) => Promise<pg.Client>, name: string): Promise<void> {
+  const client = await connectTo('postgres')
   try {
     const role = await client.query('SELECT FROM pg_roles WHERE rolname = $1', [READER])
     if (role.rowCount === 0) await client.query(`CREATE ROLE ${READER} LOGIN`)
-    const database = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE])
-    if (database.rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`)
+    const database = await client.query('SELECT FROM pg_database WHERE datname = $1', [name])
+    if (database.rowCount === 0) await client.query(`CREATE DATABASE ${name}`)
   } finally {
     await client.end()
   }

@@ -2,7 +2,7 @@
 import process from 'node:process'
 import { connect } from 'trunkline'
 
-const [url, table] = process.argv.slice(2)
+const [url = '', table = ''] = process.argv.slice(2)
 const source = await connect({ url })
 try {
   const snapshot = await source.snapshot([table])

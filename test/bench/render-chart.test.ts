@@ -40,6 +40,11 @@ describe('the chart', () => {
     expect(opened.sort()).toEqual(closed.sort())
   })
 
+  it('leaves out what is not meant for it', () => {
+    const svg = renderChart(benchResults([resultRow(), resultRow({ charted: false })]))
+    expect(bars(svg)).toHaveLength(1)
+  })
+
   it('changes its colours with the page', () => {
     expect(renderChart(benchResults([resultRow()]))).toContain('@media (prefers-color-scheme: dark)')
   })

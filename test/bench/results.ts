@@ -29,6 +29,7 @@ export function resultRow(differences: Partial<ResultRow> = {}): ResultRow {
     clientCpuSeconds: spread(2.5),
     serverCpuSeconds: spread(1.45),
     peakRssBytes: spread(230 * MIB, 220 * MIB, 240 * MIB),
+    charted: true,
     checkedRuns: 5,
     ...differences,
   }
