@@ -25,8 +25,8 @@ export async function captureCopy(url: string, sql: string): Promise<Buffer> {
 export const DEFAULTS: CopyDecoderOptions = {
   stream: 'public.t',
   maxFieldBytes: 256 * 1024 * 1024,
-  batchBytes: 8 * 1024 * 1024,
-  batchRows: 122_880,
+  batchBytes: 256 * 1024,
+  batchRows: 10_000,
 }
 
 /** Decodes `bytes`, cut at the ends of `cuts`. */
