@@ -15,7 +15,7 @@ import { nameTables } from './naming.js'
 import { planStream, type StreamPlan } from './plan.js'
 import { createProgress, type Progress } from './progress.js'
 import { abortedError, reportEnd, reportResult, reportRun } from './report.js'
-import { resolveOptions } from './resolve-options.js'
+import { namedQueries, resolveOptions } from './resolve-options.js'
 import { decideFirstContactRetry, decideRetry, stopsTheRun, type RetryDecision } from './retry.js'
 import { runStream } from './stream-run.js'
 
@@ -100,11 +100,12 @@ class SyncRun {
     const spec = this.#spec
     const check = await this.#firstContact(() => source.check({ signal: this.#signal }))
     for (const warning of check.warnings) this.#progress.warn(null, warning)
-    const queries = Object.entries(spec.streams).flatMap(([name, { sql, primaryKey }]) =>
-      sql === undefined ? [] : [{ name, sql, primaryKey: primaryKey ?? null }],
-    )
     const catalog = await this.#firstContact(() =>
-      source.discover(spec.selection, { signal: this.#signal, queries }),
+      source.discover(spec.selection, {
+        signal: this.#signal,
+        queries: namedQueries(spec),
+        allowPrivilegedRole: spec.allowPrivilegedRole,
+      }),
     )
     const resolved = resolveOptions(catalog.streams, spec)
     if (resolved.streams.length === 0 && resolved.missing.length === 0) {
@@ -125,12 +126,7 @@ class SyncRun {
     for (const name of resolved.missing) {
       this.#settleUnplanned(name, spec.streams[name] ?? {}, state, missingStream(name))
     }
-    if (!check.privilegedRole || spec.allowPrivilegedRole) return tasks
-    return tasks.filter((task) => {
-      if (task.stream.sql === null) return true
-      this.#fail(task, privilegedRole(task.stream.name, check.role))
-      return false
-    })
+    return tasks
   }
 
   #makeTasks(
@@ -429,17 +425,6 @@ function missingStream(name: string): TrunklineError {
     hint: 'Check its name with `trunkline discover`; `disabled: true` leaves it out without an error.',
     context: { stream: name },
   })
-}
-
-function privilegedRole(stream: string, role: string): TrunklineError {
-  return new TrunklineError(
-    'PRIVILEGED_ROLE',
-    `${stream} is custom SQL, and the role ${role} could do more with it than read.`,
-    {
-      hint: 'Use a role that may only SELECT (`trunkline check --grants` prints how to make one), or pass `--allow-privileged-role`.',
-      context: { stream },
-    },
-  )
 }
 
 /** Sortable by time, and told apart from a run that began in the same second. */

@@ -6,7 +6,7 @@ import type { Destination, StreamState, TableName } from '../destination/contrac
 import type { Source } from '../source/contract.js'
 import { nameTables, printTable } from './naming.js'
 import { planStream, type StreamPlan } from './plan.js'
-import { resolveOptions } from './resolve-options.js'
+import { namedQueries, resolveOptions } from './resolve-options.js'
 import { applySchemaPolicy } from './schema-change.js'
 
 export interface SyncPlan {
@@ -54,10 +54,11 @@ export interface PlanSyncOptions {
 export async function planSync({ source, destination, spec, signal }: PlanSyncOptions): Promise<SyncPlan> {
   const waiting = signal === undefined ? {} : { signal }
   const check = await source.check(waiting)
-  const queries = Object.entries(spec.streams).flatMap(([name, { sql, primaryKey }]) =>
-    sql === undefined ? [] : [{ name, sql, primaryKey: primaryKey ?? null }],
-  )
-  const catalog = await source.discover(spec.selection, { ...waiting, queries })
+  const catalog = await source.discover(spec.selection, {
+    ...waiting,
+    queries: namedQueries(spec),
+    allowPrivilegedRole: spec.allowPrivilegedRole,
+  })
   const resolved = resolveOptions(catalog.streams, spec)
   const [state] = await destination.readState(spec.name)
   const saved: ReadonlyMap<string, StreamState> = state?.streams ?? new Map<string, StreamState>()

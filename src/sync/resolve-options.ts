@@ -1,5 +1,6 @@
 /** Which options hold for each stream: defaults, then patterns from general to specific, then its own name; key by key. */
 import type { CatalogStream } from '../model/catalog.js'
+import type { NamedQuery } from '../source/contract.js'
 import { compareSpecificity, parseStreamPattern } from '../model/stream-pattern.js'
 import type { StreamOptions, SyncSpec } from '../model/sync-spec.js'
 
@@ -41,4 +42,11 @@ export function resolveOptions(
     )
     .map(({ pattern }) => pattern.text)
   return { streams: resolved, missing }
+}
+
+/** Streams that are configured SELECTs. */
+export function namedQueries(spec: Pick<SyncSpec, 'streams'>): NamedQuery[] {
+  return Object.entries(spec.streams).flatMap(([name, { sql, primaryKey }]) =>
+    sql === undefined ? [] : [{ name, sql, primaryKey: primaryKey ?? null }],
+  )
 }
