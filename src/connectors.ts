@@ -9,7 +9,6 @@ import { requireSslMode } from './config/connection-input.js'
 import { parseDestination } from './config/destination-text.js'
 import type { Environment } from './config/interpolate.js'
 import type { Destination } from './destination/contract.js'
-import { TrunklineError } from './model/error.js'
 import type { Logger } from './model/log.js'
 import type { Limits } from './model/sync-spec.js'
 import type { ConnectionSettings } from './postgres/connection-settings.js'
@@ -48,17 +47,13 @@ export async function openSource(
   return createPostgresSource(settings, options)
 }
 
-/** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY, MODULE_MISSING */
+/** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY */
 export async function openDestination(
   text: string,
   options: { readonly logger?: Logger } = {},
 ): Promise<Destination> {
   const { path, publish } = parseDestination(text)
-  const { createDuckDbDestination } = await import('./destination/duckdb/duckdb-destination.js').catch(
-    (cause: unknown) => {
-      throw toMissingModule(cause, '@duckdb/node-api')
-    },
-  )
+  const { createDuckDbDestination } = await import('./destination/duckdb/duckdb-destination.js')
   return createDuckDbDestination({ path, publish, ...options })
 }
 
@@ -80,19 +75,6 @@ export interface RunInProgress {
   readonly updatedAt: string
   readonly rows: number
   readonly committedStreams: number
-}
-
-function toMissingModule(cause: unknown, name: string): unknown {
-  const { code } = cause as { code?: unknown }
-  if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') return cause
-  return new TrunklineError(
-    'MODULE_MISSING',
-    `The package ${name}, or its part for this platform, is not installed.`,
-    {
-      hint: `npm install ${name}`,
-      cause,
-    },
-  )
 }
 
 /** As libpq takes it: the account's name. Containers run as users that have none. */

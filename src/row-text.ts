@@ -1,7 +1,9 @@
 /** Batches as text, a line per row, every value exact: JSON Lines and CSV. */
 import type { Batch } from './batch/batch.js'
 import { columnFormatter } from './batch/format-value.js'
+import { valueReader } from './batch/rows.js'
 import type { Field } from './model/column-type.js'
+import { unreachable } from './model/column-type.js'
 
 type WriteValue = (row: number) => string
 
@@ -39,26 +41,41 @@ function toCsvField(text: string | null): string {
   return text === '' || /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
+/** A function that gives the JSON of a column's values by row. */
 function jsonWriter(batch: Batch, { type }: Field, index: number): WriteValue {
-  const format = columnFormatter(batch, index)
-  const quote = (text: string): string => JSON.stringify(text)
-  const write: (text: string) => string = ((): ((text: string) => string) => {
-    switch (type.kind) {
-      case 'bool':
-        return (text) => (text === 't' ? 'true' : 'false')
-      case 'int':
-        return (text) => text
-      case 'float':
-        return (text) => (/[a-z]{2}/i.test(text) ? quote(text) : text)
-      case 'json':
-        // A line break can only stand between the parts of a document: inside its strings it is escaped.
-        return (text) => text.replaceAll(/[\r\n]+/g, ' ')
-      default:
-        return quote
+  switch (type.kind) {
+    case 'bool':
+    case 'int':
+    case 'date':
+    case 'time':
+    case 'timestamp':
+    case 'decimal':
+    case 'uuid':
+    case 'interval':
+    case 'text': {
+      const read = valueReader(batch, index)
+      return (row) => {
+        const value = read(row)
+        return typeof value === 'bigint' ? value.toString() : JSON.stringify(value)
+      }
     }
-  })()
+    case 'float':
+      return orNull(columnFormatter(batch, index), (text) =>
+        /[a-z]{2}/i.test(text) ? JSON.stringify(text) : text,
+      )
+    case 'binary':
+      return orNull(columnFormatter(batch, index), (text) => JSON.stringify(text))
+    case 'json':
+      // A line break can only stand between the parts of a document: inside its strings it is escaped.
+      return orNull(columnFormatter(batch, index), (text) => text.replaceAll(/[\r\n]+/g, ' '))
+    default:
+      return unreachable(type)
+  }
+}
+
+function orNull(read: (row: number) => string | null, write: (text: string) => string): WriteValue {
   return (row) => {
-    const text = format(row)
+    const text = read(row)
     return text === null ? 'null' : write(text)
   }
 }

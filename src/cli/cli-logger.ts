@@ -10,20 +10,32 @@ export function createCliLogger(terminal: Terminal, write: (line: string) => voi
   const log =
     (label: string) =>
     (fields: LogFields, message: string): void => {
-      write(`${label} ${escapeText(message)}${terminal.verbose ? formatFields(fields) : ''}`)
+      write(`${label} ${describe(fields, message)}${terminal.verbose ? formatFields(fields) : ''}`)
     }
-  const detail = terminal.verbose ? log(style.dim('debug:')) : silentLogger.debug
+  const warn = log(style.yellow('warning:'))
+  const warned = new Set<string>()
   return {
-    debug: detail,
+    debug: terminal.verbose ? log(style.dim('debug:')) : silentLogger.debug,
     info: terminal.verbose ? log(style.dim('info:')) : silentLogger.info,
-    warn: log(style.yellow('warning:')),
+    // What a source says of itself, a run says again.
+    warn: (fields, message) => {
+      const line = describe(fields, message)
+      if (warned.has(line)) return
+      if (!('attempt' in fields)) warned.add(line)
+      warn(fields, message)
+    },
     error: log(style.red('error:')),
   }
 }
 
+function describe({ stream }: LogFields, message: string): string {
+  const about = typeof stream === 'string' && !message.includes(stream) ? `${stream}: ` : ''
+  return escapeText(about + message)
+}
+
 function formatFields(fields: LogFields): string {
   const parts = Object.entries(fields)
-    .filter(([, value]) => value !== undefined)
+    .filter(([, value]) => value !== undefined && value !== null)
     .map(([key, value]) => `${key}=${escapeText(String(value))}`)
   return parts.length === 0 ? '' : ` (${parts.join(' ')})`
 }

@@ -13,15 +13,9 @@ export function describeEvent(event: ProgressEvent, terminal: Terminal): readonl
       return [style.dim(`${escapeText(event.sync)}: ${formatNoun(event.streams, 'stream')}`)]
     case 'stream_finished':
       return [describeStream(event.report, terminal)]
+    // The log says these.
     case 'retry':
-      return [
-        `${style.yellow('retry')} ${event.stream === null ? '' : `${escapeText(event.stream)}: `}` +
-          `attempt ${event.attempt} in ${formatSeconds(event.delayMs / 1000)}: ${describeError(event.error)}`,
-      ]
     case 'warning':
-      return [
-        `${style.yellow('warning:')} ${event.stream === null ? '' : `${escapeText(event.stream)}: `}${escapeText(event.message)}`,
-      ]
     case 'stream_started':
     case 'stream_progress':
     case 'run_finished':

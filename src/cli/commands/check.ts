@@ -75,7 +75,7 @@ function describeCheck(check: SourceCheck): string {
   const rows = [
     [
       'server',
-      `PostgreSQL ${check.serverVersionText}${check.standby ? ', standby' : ', primary'}${check.pooled ? ', behind a pooler' : ''}`,
+      `${shortVersion(check.serverVersionText)}${check.standby ? ', standby' : ', primary'}${check.pooled ? ', behind a pooler' : ''}`,
     ],
     ['connected', check.description],
     ['encryption', check.tls ?? 'none'],
@@ -85,6 +85,12 @@ function describeCheck(check: SourceCheck): string {
     rows.map(([label, value]) => [label ?? '', escapeText(value ?? '')]),
     new Set(),
   )
+}
+
+/** `version()` goes on with compiler and machine. */
+function shortVersion(text: string): string {
+  const short = /^.*?(?= on \S+, compiled by )/.exec(text)?.[0] ?? text
+  return /^\d/.test(short) ? `PostgreSQL ${short}` : short
 }
 
 interface CatalogSummary {
