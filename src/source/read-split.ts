@@ -62,25 +62,25 @@ async function copySplit(
     })
     signal.throwIfAborted()
     const throttle = createThrottle(split.maxReadBytesPerSecond)
-    let failure: unknown = null
+    let failure: Error | null = null
     const visit = (bytes: Uint8Array, start: number, end: number): void => {
       if (failure !== null) return
       try {
         decoder.write(bytes, start, end)
       } catch (error) {
         // Thrown through the framing it would cost the connection, and with it the snapshot of the other streams.
-        failure = error
+        failure = error instanceof Error ? error : new Error(String(error))
       }
     }
     while (await copy.next(visit)) {
       signal.throwIfAborted()
-      if (failure !== null) throw failure
+      throwIfAny(failure)
       for (let batch = decoder.take(); batch !== null; batch = decoder.take()) await emit(batch)
       signal.throwIfAborted()
       await throttle(decoder.bytes, signal)
     }
     complete = true
-    if (failure !== null) throw failure
+    throwIfAny(failure)
     const last = decoder.finish()
     if (copy.rows !== decoder.rows) throw incomplete(split, copy.rows, decoder.rows)
     if (last !== null) await emit(last)
@@ -89,6 +89,11 @@ async function copySplit(
     signal.removeEventListener('abort', onAbort)
     if (copy !== null && !complete) await stopCopy(connection, copy)
   }
+}
+
+/** TypeScript does not see what a callback assigns. */
+function throwIfAny(failure: Error | null): void {
+  if (failure !== null) throw failure
 }
 
 /** Cancels at the server and takes what is still on its way, so that the connection can go on. */

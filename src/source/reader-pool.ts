@@ -75,7 +75,7 @@ export class ReaderPool {
     return new Promise<Reader>((resolve, reject) => {
       const onAbort = (): void => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
-        reject(signal.reason)
+        reject(signal.reason as Error)
       }
       const waiter: Waiter = {
         resolve: (reader) => {

@@ -104,26 +104,26 @@ const MOVING_TEXT = /^\s*(now|today|tomorrow|yesterday)\b/i
 /** The function calls of the expression, which the server has to be asked about. */
 function assertOwnColumns(stream: CatalogStream, expression: SqlNode): readonly Call[] {
   const calls: Call[] = []
-  let usesTime = false
-  let movingText = false
+  const found = { time: false, movingText: false }
   walkSql(expression, (type, fields) => {
     const why = FOREIGN_NODES[type]
     if (why !== undefined) throw refuse(stream, why)
     if (type === 'ColumnRef') {
       const column = ownColumn(stream, nameParts(fields['fields']))
-      usesTime ||= TIME_TYPES.test(column.typeName)
+      found.time ||= TIME_TYPES.test(column.typeName)
     }
     if (type === 'TypeName') {
       const name = nameParts(fields['names']).at(-1) ?? ''
       if (/^reg/.test(name)) throw refuse(stream, `it looks up a ${name} by its name`)
-      usesTime ||= TIME_TYPES.test(name)
+      found.time ||= TIME_TYPES.test(name)
     }
     if (type === 'A_Const' && isNode(fields['sval'])) {
-      movingText ||= MOVING_TEXT.test(String(fields['sval']['sval'] ?? ''))
+      const text = fields['sval']['sval']
+      found.movingText ||= typeof text === 'string' && MOVING_TEXT.test(text)
     }
     if (type === 'FuncCall') calls.push(callOf(stream, fields))
   })
-  if (usesTime && movingText) throw refuse(stream, "it depends on the time ('now', 'today')")
+  if (found.time && found.movingText) throw refuse(stream, "it depends on the time ('now', 'today')")
   return calls
 }
 
