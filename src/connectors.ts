@@ -9,6 +9,7 @@ import { requireSslMode } from './config/connection-input.js'
 import { parseDestination } from './config/destination-text.js'
 import type { Environment } from './config/interpolate.js'
 import type { Destination } from './destination/contract.js'
+import { TrunklineError } from './model/error.js'
 import type { Logger } from './model/log.js'
 import type { Limits } from './model/sync-spec.js'
 import type { ConnectionSettings } from './postgres/connection-settings.js'
@@ -20,16 +21,27 @@ import type { Source } from './source/contract.js'
  */
 export async function resolveSettings(input: ConnectionInput, env: Environment): Promise<ConnectionSettings> {
   const { resolveConnection } = await import('./postgres/resolve-connection.js')
-  const settings = await resolveConnection({
+  const stated = {
     options: input.options,
     env,
     homeDir: env['HOME'] ?? homedir(),
     userName: findUserName(env),
     ...(input.url === undefined ? {} : { url: input.url }),
     ...(input.passwordCommand === undefined ? {} : { passwordCommand: input.passwordCommand }),
+  }
+  const settings = await resolveConnection(stated).catch((error: unknown) => {
+    throw input.place === null ? error : placeError(error, input.place)
   })
   if (input.place !== null) requireSslMode(settings, input.place)
   return settings
+}
+
+/** What is wrong with a connection of a file is said with where it stands. */
+function placeError(error: unknown, place: string): unknown {
+  if (!(error instanceof TrunklineError)) return error
+  const { code, message, hint, retry, context } = error
+  const options = { retry, context, cause: error }
+  return new TrunklineError(code, `${place}: ${message}`, hint === undefined ? options : { ...options, hint })
 }
 
 export interface OpenSourceOptions {
@@ -37,6 +49,8 @@ export interface OpenSourceOptions {
   readonly limits?: Limits
   /** Where the reader's worker code is, for programs bundled into one file. */
   readonly readerWorker?: URL
+  /** Asked afresh for each connection. */
+  readonly password?: () => string | Promise<string>
 }
 
 export async function openSource(

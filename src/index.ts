@@ -68,18 +68,20 @@ export type { SourceCheck } from './source/contract.js'
 
 export interface ConnectOptions {
   /** `postgresql://…` or libpq's `keyword=value` pairs; what it leaves out comes from the environment, as with psql. */
-  readonly url?: string
+  readonly url?: string | undefined
   /** libpq's keywords, over those of `url`: `{ host: 'db', sslmode: 'verify-full' }`. */
-  readonly keywords?: Readonly<Record<string, string>>
-  /** Asked when connecting, for tokens that expire. */
-  readonly password?: () => string | Promise<string>
-  readonly limits?: Partial<Limits>
-  readonly logger?: Logger
+  readonly keywords?: Readonly<Record<string, string>> | undefined
+  /** Asked afresh for each connection, for tokens that expire. */
+  readonly password?: (() => string | Promise<string>) | undefined
+  /** Runs in a shell for each connection; its first line is the password. */
+  readonly passwordCommand?: string | undefined
+  readonly limits?: Partial<Limits> | undefined
+  readonly logger?: Logger | undefined
   /** Where `trunkline/reader-worker` is, for programs bundled into one file. */
-  readonly readerWorker?: URL
+  readonly readerWorker?: URL | undefined
   /** In place of `process.env`. */
-  readonly env?: Environment
-  readonly signal?: AbortSignal
+  readonly env?: Environment | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -91,13 +93,14 @@ export async function connect(options: ConnectOptions = {}): Promise<ReadableSou
     options: options.keywords ?? {},
     place: null,
     ...(options.url === undefined ? {} : { url: options.url }),
+    ...(options.passwordCommand === undefined ? {} : { passwordCommand: options.passwordCommand }),
   }
   const { limits: statedLimits = {} } = checkSyncOptions({ limits: options.limits ?? {} })
   const limits: Limits = { ...DEFAULT_LIMITS, ...statedLimits }
   const settings = await resolveSettings(input, options.env ?? process.env)
-  const password = await options.password?.()
-  const source = await openSource(password === undefined ? settings : { ...settings, password }, {
+  const source = await openSource(settings, {
     limits,
+    ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.logger === undefined ? {} : { logger: options.logger }),
     ...(options.readerWorker === undefined ? {} : { readerWorker: options.readerWorker }),
   })
@@ -115,9 +118,9 @@ export interface SyncCall extends SyncOptions {
   readonly source: ReadableSource | string
   /** `duckdb:shop.duckdb`, or one that implements `trunkline/destination`. Yours to close when you opened it. */
   readonly destination: Destination | string
-  readonly signal?: AbortSignal
-  readonly logger?: Logger
-  readonly onProgress?: (event: ProgressEvent) => void
+  readonly signal?: AbortSignal | undefined
+  readonly logger?: Logger | undefined
+  readonly onProgress?: ((event: ProgressEvent) => void) | undefined
 }
 
 /**

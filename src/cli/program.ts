@@ -1,6 +1,6 @@
 /** The commands. What one needs is imported when it runs, so that `--help` is fast. */
 import { readFileSync } from 'node:fs'
-import { Command, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
 import { reportError } from './error-report.js'
 import { EXIT, exitCodeOfError } from './exit-code.js'
 import { addSyncFlags, collect } from './declare-sync-flags.js'
@@ -107,6 +107,16 @@ function createProgram(start: Start): Command {
     .option('-s, --select <pattern>', "streams to read, as 'public.*' (repeatable)", collect)
     .option('--name <name>', 'name of the sync (default: the database)')
     .action(start(async (...call) => (await import('./commands/init.js')).runInitCommand(...call)))
+
+  command(program, 'schema', 'print a JSON Schema: of trunkline.yaml, or of the events of --json')
+    .addArgument(
+      new Argument('[which]', 'which schema').choices(['configuration', 'events']).default('configuration'),
+    )
+    .action(
+      start(async (terminal, args) =>
+        (await import('./commands/schema.js')).runSchemaCommand(terminal, args),
+      ),
+    )
 
   return program
 }

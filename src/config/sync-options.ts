@@ -29,6 +29,9 @@ export interface SyncOptions {
   readonly verify?: boolean
 }
 
+/** As a pattern. */
+const EVERYTHING = '*'
+
 const limitNumber = z.number().nonnegative()
 const programOptions = z
   .strictObject({ ...SYNC_OPTION_KEYS, limits: z.record(z.string(), z.unknown()) })
@@ -122,10 +125,15 @@ export function overlayStreamOptions(
   }
 }
 
+/** What is listed is selected; a list of nothing but exceptions is about everything, one of nothing but queries about them. */
 function toSelection(options: SyncOptions, streams: Readonly<Record<string, StreamOptions>>): Selection {
-  const listed = Object.entries(streams).filter(([, stream]) => stream.sql === undefined)
-  const enabled = listed.filter(([, stream]) => stream.disabled !== true).map(([pattern]) => pattern)
-  return { select: options.select ?? enabled, exclude: options.exclude ?? [] }
+  const exclude = options.exclude ?? []
+  if (options.select !== undefined) return { select: options.select, exclude }
+  const entries = Object.entries(streams)
+  const listed = entries.filter(([, stream]) => stream.sql === undefined)
+  const select = listed.filter(([, stream]) => stream.disabled !== true).map(([pattern]) => pattern)
+  const onlyQueries = entries.length > 0 && listed.length === 0
+  return { select, exclude: onlyQueries ? [...exclude, EVERYTHING] : exclude }
 }
 
 function checkLimits(limits: Partial<Limits>): Partial<Limits> {
