@@ -8,9 +8,10 @@ import { chmod, link, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/p
 import path from 'node:path'
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api'
 import { TrunklineError } from '../../model/error.js'
-import type { DuckDbApi } from './row-loader.js'
 import { CATALOG, quoteName, quoteText } from './quote.js'
 import { describeRun, isAlive, readRunNote } from './run-file.js'
+
+export type DuckDbApi = typeof import('@duckdb/node-api')
 
 export interface DatabaseLimits {
   readonly memoryLimitBytes: number

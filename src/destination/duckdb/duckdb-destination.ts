@@ -185,6 +185,7 @@ class DuckDbDestination implements Destination {
           database: run.database,
           path: this.#options.path,
           scratchDir: run.scratchDir,
+          threads: this.#limits().threads,
           sync: run.sync,
           runId: run.runId,
           epoch: run.epoch,
@@ -307,7 +308,7 @@ class DuckDbDestination implements Destination {
   #limits(): DatabaseLimits {
     return {
       memoryLimitBytes: this.#options.memoryLimitBytes ?? DEFAULT_MEMORY_LIMIT_BYTES,
-      threads: this.#options.threads ?? availableParallelism(),
+      threads: this.#options.threads ?? defaultThreads(),
     }
   }
 
@@ -325,6 +326,14 @@ class DuckDbDestination implements Destination {
   #failure(doing: string, error: unknown): Promise<TrunklineError> {
     return toDestinationError(error, { doing, path: this.#options.path })
   }
+}
+
+/**
+ * One core is left to reading. On two cores a single thread is also the cheaper way to load: two take a fifth more processor in
+ * all and leave the reader and the server none.
+ */
+function defaultThreads(): number {
+  return Math.max(1, availableParallelism() - 1)
 }
 
 async function useConnection<T>(

@@ -11,8 +11,10 @@ const WRITER = -1
 
 /** Readers of a file, or {@link WRITER}. */
 function openFiles(): Map<string, number> {
-  const holder = globalThis as { [REGISTRY]?: Map<string, number> }
-  return (holder[REGISTRY] ??= new Map<string, number>())
+  const holder = globalThis as { [REGISTRY]?: Map<string, number> | undefined }
+  const known = holder[REGISTRY]
+  if (known) return known
+  return (holder[REGISTRY] = new Map<string, number>())
 }
 
 export interface FileClaim {

@@ -13,8 +13,7 @@ import type { Checkpoint } from '../../model/checkpoint.js'
 import { CHECKPOINT_FORMAT, formatCheckpoint, parseCheckpoint } from '../../model/checkpoint.js'
 import { TrunklineError } from '../../model/error.js'
 import type { OpenOptions, StateEdit, StreamState, SyncState, TableName } from '../contract.js'
-import type { DuckDbApi } from './row-loader.js'
-import type { Row } from './database.js'
+import type { DuckDbApi, Row } from './database.js'
 import { queryRows } from './database.js'
 import { CATALOG, fold, foldName, quoteName } from './quote.js'
 
@@ -120,7 +119,8 @@ export async function assertLease(connection: DuckDBConnection, sync: string, ep
     sync,
   ])
   if (row && Number(row['epoch']) === epoch) return
-  throw fenced(`Run ${String(row?.['run_id'] ?? 'unknown')} has taken over the sync ${sync}.`)
+  const by = typeof row?.['run_id'] === 'string' ? `Run ${row['run_id']}` : 'Another run'
+  throw fenced(`${by} has taken over the sync ${sync}.`)
 }
 
 export function fenced(message: string): TrunklineError {

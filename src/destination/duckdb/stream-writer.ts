@@ -16,11 +16,10 @@ import { formatComparison } from './compare-tables.js'
 import type { Database, Row } from './database.js'
 import { queryRows } from './database.js'
 import { toDestinationError } from './errors.js'
-import { CATALOG, foldName, formatTable, quoteName, quoteTable, quoteText } from './quote.js'
-import type { ConstantColumn, RowLoader } from './row-loader.js'
-import { openRowLoader } from './row-loader.js'
+import { foldName, formatTable, quoteName, quoteTable, quoteText } from './quote.js'
+import { ParquetLoader } from './parquet-loader.js'
 import { toTimestamp, writeState } from './state-store.js'
-import type { PresentColumns } from './table-columns.js'
+import type { ConstantColumn, PresentColumns } from './table-columns.js'
 import {
   DELETED_AT,
   RUN_AT,
@@ -35,6 +34,7 @@ export interface WriterContext {
   readonly database: Database
   readonly path: string
   readonly scratchDir: string
+  readonly threads: number
   readonly sync: string
   readonly runId: string
   readonly epoch: number
@@ -62,9 +62,10 @@ export class DuckDbStreamWriter implements StreamWriter {
   readonly #stage: TableName
   #fields: readonly Field[]
   #columns: PresentColumns = new Map()
-  #loader: RowLoader | null = null
-  /** Keys of the stage are checked for duplicates from here on. */
-  #stagedSince: 'nothing' | 'rows' = 'nothing'
+  #loader: ParquetLoader | null = null
+  /** There are staged rows that the target does not have yet. */
+  #staged = false
+  #loaderCount = 0
   #targetExists: boolean
   #ended = false
 
@@ -263,29 +264,30 @@ export class DuckDbStreamWriter implements StreamWriter {
     this.#targetExists = true
   }
 
-  async #openLoader(): Promise<RowLoader> {
+  async #openLoader(): Promise<ParquetLoader> {
     if (this.#context.fresh) {
       await this.#createTarget()
-      return this.#openLoaderOn(this.#target, CATALOG, this.#fields, this.#ownColumns)
+      return this.#loadInto(quoteTable(this.#target), this.#fields, this.#ownColumns)
     }
     assertAllPresent(this.#landing, this.#fields, this.#columns)
-    const columns = formatColumns(this.#fields, this.#ownColumns)
-    await this.#query(`CREATE TEMP TABLE IF NOT EXISTS ${temporary(this.#stage)} (${columns})`)
-    this.#stagedSince = 'rows'
-    return this.#openLoaderOn(this.#stage, 'temp', this.#fields, this.#ownColumns)
+    if (this.#landing.landing !== 'upsert') {
+      return this.#loadInto(quoteTable(this.#target), this.#fields, this.#ownColumns)
+    }
+    const stage = temporary(this.#stage)
+    await this.#query(`CREATE TEMP TABLE ${stage} (${formatColumns(this.#fields, this.#ownColumns)})`)
+    this.#staged = true
+    return this.#loadInto(stage, this.#fields, this.#ownColumns)
   }
 
-  #openLoaderOn(
-    table: TableName,
-    catalog: string,
-    fields: readonly Field[],
-    constants: readonly ConstantColumn[],
-  ): Promise<RowLoader> {
-    return openRowLoader({
-      api: this.#context.database.api,
+  #loadInto(table: string, fields: readonly Field[], constants: readonly ConstantColumn[]): ParquetLoader {
+    const { scratchDir, number, threads } = this.#context
+    const label = `${number}-${this.#loaderCount++}`
+    return new ParquetLoader({
       connection: this.#connection,
-      scratchDir: this.#context.scratchDir,
-      table: { catalog, ...table },
+      scratchDir,
+      label,
+      threads,
+      table,
       fields,
       constants,
     })
@@ -299,7 +301,7 @@ export class DuckDbStreamWriter implements StreamWriter {
   ): Promise<string> {
     const table = { schema: 'main', name: `${label}_${this.#context.number}` }
     await this.#query(`CREATE TEMP TABLE ${temporary(table)} (${formatColumns(fields, [])})`)
-    const loader = await this.#openLoaderOn(table, 'temp', fields, [])
+    const loader = this.#loadInto(temporary(table), fields, [])
     try {
       for await (const batch of batches) await loader.write(batch)
       await loader.finish()
@@ -316,25 +318,21 @@ export class DuckDbStreamWriter implements StreamWriter {
     this.#loader = null
     await loader?.finish()
     const { fresh } = this.#context
-    const upsert = this.#landing.landing === 'upsert'
     if (fresh) {
       await this.#createTarget()
-      if (loader && upsert && !this.#landing.keyEnforced) await this.#assertDistinct(quoteTable(this.#target))
+      if (loader && this.#landing.landing === 'upsert' && !this.#landing.keyEnforced)
+        await this.#assertDistinct(quoteTable(this.#target))
       return
     }
-    if (this.#stagedSince === 'nothing') return
+    if (!this.#staged) return
     const stage = temporary(this.#stage)
     const target = quoteTable(this.#target)
-    if (upsert) {
-      await this.#assertDistinct(stage)
-      await this.#query(
-        `DELETE FROM ${target} AS t USING ${stage} AS s WHERE ${matchKeys(this.#requireKey())}`,
-      )
-    }
+    await this.#assertDistinct(stage)
+    await this.#query(`DELETE FROM ${target} AS t USING ${stage} AS s WHERE ${matchKeys(this.#requireKey())}`)
     const columns = [...this.#fields, ...this.#ownColumns].map((column) => quoteName(column.name)).join(', ')
     await this.#query(`INSERT INTO ${target} (${columns}) SELECT ${columns} FROM ${stage}`)
     await this.#query(`DROP TABLE ${stage}`)
-    this.#stagedSince = 'nothing'
+    this.#staged = false
   }
 
   async #assertDistinct(from: string): Promise<void> {

@@ -3,7 +3,6 @@ import type { DuckDBConnection } from '@duckdb/node-api'
 import type { Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
 import type { StreamLanding, TableName } from '../contract.js'
-import type { ConstantColumn } from './row-loader.js'
 import { formatDuckDbType } from './column-types.js'
 import { queryRows } from './database.js'
 import { CATALOG, fold, foldName, formatTable, quoteName } from './quote.js'
@@ -12,6 +11,13 @@ import { CATALOG, fold, foldName, formatTable, quoteName } from './quote.js'
 export const DELETED_AT = '_trunkline_deleted_at'
 /** Which run a row of a dated copy belongs to. */
 export const RUN_AT = '_trunkline_run_at'
+
+/** A column that is not in the batches: the same instant in every row. */
+export interface ConstantColumn {
+  readonly name: string
+  /** Microseconds since 1970, or null. */
+  readonly micros: bigint | null
+}
 
 /** The columns that a landing adds, with what every row it writes has in them. */
 export function ownColumnsOf(landing: StreamLanding): readonly ConstantColumn[] {

@@ -1,0 +1,145 @@
+/**
+ * Loads batches by way of Parquet files of our own in a private folder, which DuckDB reads by itself, off the JavaScript thread.
+ *
+ * A file is one row group. When there is one for each of DuckDB's threads they go in by one INSERT, and while it runs the next
+ * ones are written: two parts exist at most, one on its way in and one being filled. The files are plain and uncompressed, live
+ * for a second or two, and nothing flushes them to disk.
+ *
+ * Measured against the appender with whole vectors copied (Node 20, DuckDB 1.5.6, 2 cores, processor seconds): lineitem 3 M rows
+ * 6.2 to 12.8, events with JSON 3 M rows 7.0 to 8.3, and even without text, narrow 3 M rows, 0.6 to 0.9. The appender also held the
+ * JavaScript thread for a second at a time while it compressed.
+ */
+import { open, rm } from 'node:fs/promises'
+import path from 'node:path'
+import type { DuckDBConnection } from '@duckdb/node-api'
+import type { Batch } from '../../batch/batch.js'
+import { encodeParquet } from '../../codec/parquet-plain.js'
+import type { Field } from '../../model/column-type.js'
+import { formatDuckDbType } from './column-types.js'
+import { quoteName, quoteText } from './quote.js'
+import type { RowGroup } from './row-groups.js'
+import { ROW_GROUP_ROWS, RowGroups } from './row-groups.js'
+import type { ConstantColumn } from './table-columns.js'
+
+export interface LoaderOptions {
+  /** Used by nobody else until `finish` or `discard`. */
+  readonly connection: DuckDBConnection
+  readonly scratchDir: string
+  /** Begins the names of this loader's files. */
+  readonly label: string
+  readonly threads: number
+  /** SQL name of the table. */
+  readonly table: string
+  readonly fields: readonly Field[]
+  readonly constants: readonly ConstantColumn[]
+}
+
+export class ParquetLoader {
+  readonly #options: LoaderOptions
+  /** The fields by position: no name of the source meets a reader that folds or interprets names. */
+  readonly #fields: readonly Field[]
+  readonly #groups = new RowGroups()
+  /** Files being filled into the next part. */
+  #files: string[] = []
+  #fileCount = 0
+  /** The insert under way, if any; rejects as the insert did. */
+  #inserting: Promise<void> = Promise.resolve()
+
+  constructor(options: LoaderOptions) {
+    this.#options = options
+    this.#fields = options.fields.map((field, index) => ({ ...field, name: `c${index}` }))
+  }
+
+  /** Resolves when the next batch may come. */
+  async write(batch: Batch): Promise<void> {
+    for (const group of this.#groups.add(batch)) {
+      await this.#writeFile(group)
+      // A short group goes alone: two of them in one thread would leave a part of a row group behind.
+      const full = group.rows === ROW_GROUP_ROWS && this.#files.length < this.#options.threads
+      if (!full) await this.#startInsert()
+    }
+  }
+
+  /** Resolves when every row is in the table. */
+  async finish(): Promise<void> {
+    const rest = this.#groups.end()
+    if (rest) await this.#writeFile(rest)
+    await this.#startInsert()
+    await this.#inserting
+  }
+
+  /** Lets go of what is not in the table yet. Never rejects. */
+  async discard(): Promise<void> {
+    await this.#inserting.catch(() => undefined)
+    await removeFiles(this.#files).catch(() => undefined)
+  }
+
+  async #writeFile({ batches }: RowGroup): Promise<void> {
+    const file = path.join(this.#options.scratchDir, `${this.#options.label}-${this.#fileCount++}.parquet`)
+    this.#files.push(file)
+    const named = batches.map((batch) => ({ ...batch, fields: this.#fields }))
+    const pieces = encodeParquet(this.#fields, named)
+    const handle = await open(file, 'wx', 0o600)
+    try {
+      await writeAll(handle, pieces)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** Resolves when the insert before has ended and this one has begun. */
+  async #startInsert(): Promise<void> {
+    await this.#inserting
+    const files = this.#files
+    if (files.length === 0) return
+    this.#files = []
+    this.#inserting = this.#insert(files)
+    // Seen by the next write or by finish; until then it is nobody's unhandled rejection.
+    this.#inserting.catch(() => undefined)
+  }
+
+  async #insert(files: readonly string[]): Promise<void> {
+    try {
+      await this.#options.connection.run(formatInsert(this.#options, files))
+    } finally {
+      await removeFiles(files)
+    }
+  }
+}
+
+/** A full disk shows as a write of fewer bytes before it shows as an error. */
+async function writeAll(
+  handle: Awaited<ReturnType<typeof open>>,
+  pieces: readonly Uint8Array[],
+): Promise<void> {
+  const { bytesWritten } = await handle.writev(pieces)
+  let skip = bytesWritten
+  for (const piece of pieces) {
+    let at = Math.min(skip, piece.length)
+    skip -= at
+    while (at < piece.length) at += (await handle.write(piece, at)).bytesWritten
+  }
+}
+
+async function removeFiles(files: readonly string[]): Promise<void> {
+  for (const file of files) await rm(file, { force: true })
+}
+
+function formatInsert({ table, fields, constants }: LoaderOptions, files: readonly string[]): string {
+  const columns = [...fields, ...constants].map((column) => quoteName(column.name))
+  const values = [
+    ...fields.map(toValue),
+    ...constants.map(({ micros }) => (micros === null ? 'NULL' : `make_timestamptz(${micros})`)),
+  ]
+  return `INSERT INTO ${table} (${columns.join(', ')}) SELECT ${values.join(', ')}
+    FROM read_parquet([${files.map(quoteText).join(', ')}])`
+}
+
+/** What the Parquet column becomes. The casts change nothing where DuckDB reads the column as its type, and refuse the rest. */
+function toValue(field: Field, index: number): string {
+  const column = `c${index}`
+  return field.type.kind === 'interval'
+    ? // Added part by part, so that nothing is carried from one to another.
+      `to_months(${column}.months) + to_days(${column}.days) + to_microseconds(${column}.micros)`
+    : `${column}::${formatDuckDbType(field.type)}`
+}
