@@ -1,0 +1,89 @@
+/** Runs of the real engine between a real server and a real DuckDB file. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir, userInfo } from 'node:os'
+import path from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { createDuckDbDestination } from '../../src/destination/duckdb/duckdb-destination.js'
+import { fromErrorData } from '../../src/model/error.js'
+import type { ProgressEvent, RunReport, StreamReport } from '../../src/model/report.js'
+import type { SyncSpec } from '../../src/model/sync-spec.js'
+import { resolveConnection } from '../../src/postgres/resolve-connection.js'
+import { createPostgresSource } from '../../src/source/postgres-source.js'
+import { runSync } from '../../src/sync/engine.js'
+import { SPEC } from './model/world.js'
+
+export class Warehouse {
+  readonly file: string
+  readonly #folder: string
+  readonly #url: string
+
+  private constructor(folder: string, url: string) {
+    this.#folder = folder
+    this.#url = url
+    this.file = path.join(folder, 'copy.duckdb')
+  }
+
+  static async create(url: string): Promise<Warehouse> {
+    return new Warehouse(await mkdtemp(path.join(tmpdir(), 'trunkline-sync-')), url)
+  }
+
+  async run(
+    spec: Partial<SyncSpec> = {},
+    options: {
+      readonly signal?: AbortSignal
+      readonly onProgress?: (event: ProgressEvent) => void
+      readonly url?: string
+    } = {},
+  ): Promise<RunReport> {
+    const settings = await resolveConnection({
+      url: options.url ?? this.#url,
+      env: {},
+      homeDir: this.#folder,
+      userName: userInfo().username,
+    })
+    await using source = createPostgresSource(settings)
+    await using destination = createDuckDbDestination({ path: this.file, publish: 'direct' })
+    const { url, ...rest } = options
+    void url
+    return await runSync({ source, destination, spec: { ...SPEC, ...spec }, ...rest })
+  }
+
+  /** Runs, and throws the first error of a stream. */
+  async sync(
+    spec: Partial<SyncSpec> = {},
+    options: Parameters<Warehouse['run']>[1] = {},
+  ): Promise<RunReport> {
+    const report = await this.run(spec, options)
+    for (const { error } of report.streams) if (error !== null) throw fromErrorData(error)
+    return report
+  }
+
+  /** What a reader of the file finds; every value as DuckDB's text. */
+  async query(sql: string): Promise<Record<string, string | null>[]> {
+    const instance = await DuckDBInstance.create(this.file, { access_mode: 'READ_ONLY' })
+    try {
+      const connection = await instance.connect()
+      const reader = await connection.runAndReadAll(sql)
+      const names = reader.columnNames()
+      return reader
+        .getRows()
+        .map((row) =>
+          Object.fromEntries(
+            names.map((name, index) => [name, row[index] === null ? null : String(row[index])]),
+          ),
+        )
+    } finally {
+      instance.closeSync()
+    }
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+export function streamOf(report: RunReport, name: string): StreamReport {
+  const found = report.streams.find((stream) => stream.stream === name)
+  if (found === undefined) throw new Error(`the report has no ${name}`)
+  return found
+}
