@@ -121,17 +121,16 @@ export function assertSupported(keyword: ConninfoKeyword, value: string, where: 
   })
 }
 
-/** @throws CONFIG_UNKNOWN_KEY with the nearest keyword. */
+/**
+ * CONFIG_UNKNOWN_KEY with the nearest keyword. A name that resembles none is not repeated: in a URL whose password was not
+ * percent-encoded it can be a piece of the password.
+ */
 export function unknownKeyword(name: string, where: string): TrunklineError {
-  const shown = /^[\w.-]{1,40}$/.test(name) ? JSON.stringify(name) : 'a keyword that does not exist'
   const near = nearest(name)
-  return new TrunklineError(
-    'CONFIG_UNKNOWN_KEY',
-    `${where} holds ${shown}, which is no connection parameter.`,
-    {
-      hint: near === null ? 'docs/reference/connection.md lists them.' : `Did you mean ${near}?`,
-    },
-  )
+  const shown = near === null ? 'a parameter' : JSON.stringify(name)
+  return new TrunklineError('CONFIG_UNKNOWN_KEY', `${where} holds ${shown} that libpq does not have.`, {
+    hint: near === null ? 'docs/reference/connection.md lists all parameters.' : `Did you mean ${near}?`,
+  })
 }
 
 /** What other tools call the same. */

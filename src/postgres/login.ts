@@ -176,12 +176,18 @@ function authPolicy(
       `require_auth accepts ${settings.requireAuth.join(', ')}; change it, or pg_hba.conf at the server.`,
     )
   }
+  const unbound = (): TrunklineError =>
+    insecure(
+      'channel_binding=require, and the server does not bind the login to the TLS channel.',
+      'Channel binding needs TLS and scram-sha-256; poolers and proxies often cannot do it. Use channel_binding=prefer.',
+    )
   return (request) => {
     switch (request.kind) {
       case 'password':
       case 'md5':
         exchange = request.kind
         assertAccepted(exchange)
+        if (settings.channelBinding === 'require') throw unbound()
         if (!safe) {
           throw insecure(
             `the server asks for the password ${exchange === 'md5' ? 'as an MD5 hash' : 'in clear text'}, and the connection is not encrypted.`,
@@ -195,10 +201,7 @@ function authPolicy(
         bound =
           tls !== null && settings.channelBinding !== 'disable' && request.mechanisms.includes(SCRAM_PLUS)
         if (!bound && settings.channelBinding === 'require') {
-          throw insecure(
-            'channel_binding=require, and the server does not offer it.',
-            'Channel binding needs TLS and scram-sha-256; poolers and proxies often cannot do it. Use channel_binding=prefer.',
-          )
+          throw unbound()
         }
         if (
           !request.mechanisms.some((mechanism) => mechanism === 'SCRAM-SHA-256' || mechanism === SCRAM_PLUS)
@@ -209,10 +212,7 @@ function authPolicy(
       case 'ok':
         if (exchange === 'none') assertAccepted('none')
         if (settings.channelBinding === 'require' && !bound) {
-          throw insecure(
-            'channel_binding=require, and the server let us in without it.',
-            'Have the role use scram-sha-256 over TLS, or use channel_binding=prefer.',
-          )
+          throw unbound()
         }
         return
       case 'unsupported':

@@ -40,8 +40,9 @@ const REFUSED = 0x4e
 
 export function describeAddress(address: Address): string {
   if (address.kind === 'unix') return `${address.target}`
-  const name = address.host.includes(':') ? `[${address.host}]` : address.host
-  const resolved = address.target === address.host ? '' : ` (${address.target})`
+  const host = address.host === '' ? address.target : address.host
+  const name = host.includes(':') ? `[${host}]` : host
+  const resolved = address.target === host ? '' : ` (${address.target})`
   return `${name}:${address.port}${resolved}`
 }
 
@@ -135,11 +136,13 @@ function requestTls(socket: Socket, where: string, host: string): Promise<boolea
       if (bytes.length === 1 && bytes[0] === ACCEPTED) settle(true)
       else if (bytes.length === 1 && bytes[0] === REFUSED) settle(false)
       else {
+        // Not TLS_FAILED: `prefer` must not answer tampering with plain text.
         settle(
           new TrunklineError(
-            'TLS_FAILED',
+            'CONNECT_FAILED',
             `${where}: the answer to the request for TLS is not PostgreSQL’s.`,
             {
+              retry: 'never',
               hint: 'Check host and port; something between may tamper with the connection.',
               context: { host },
             },
