@@ -33,7 +33,7 @@ export async function readEnvironment(directory: string, env: Environment): Prom
 /** @throws CONFIG_INVALID naming the line, never its content */
 export function parseEnvFile(text: string, path: string): Record<string, string> {
   const variables: Record<string, string> = {}
-  const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/)
+  const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\r|\n/)
   for (const [index, line] of lines.entries()) {
     if (/^\s*(#|$)/.test(line)) continue
     const match = LINE.exec(line)

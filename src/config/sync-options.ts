@@ -80,9 +80,7 @@ function toFlag(key: string): string {
 
 /** A sync without a name takes the one given. */
 export function toSyncSpec(options: SyncOptions, defaultName: string): SyncSpec {
-  const streams = Object.fromEntries(
-    Object.entries(options.streams ?? {}).map(([pattern, stream]) => [pattern, stream ?? {}]),
-  )
+  const streams = withoutNull(options.streams)
   return {
     name: options.name ?? defaultName,
     selection: toSelection(options, streams),
@@ -115,11 +113,10 @@ export function overlayStreamOptions(
   for (const [pattern, stream] of Object.entries(byPattern)) {
     streams[pattern] = { ...streams[pattern], ...all, ...stream }
   }
-  // A pattern that only a flag names must not narrow the selection.
-  const select = options.select ?? (options.streams === undefined ? [] : undefined)
   return {
     ...options,
-    ...(select === undefined ? {} : { select }),
+    // Chosen before: a pattern that only a flag names narrows nothing.
+    ...toSelection(options, withoutNull(options.streams)),
     defaults: { ...options.defaults, ...all },
     streams,
   }
@@ -134,6 +131,10 @@ function toSelection(options: SyncOptions, streams: Readonly<Record<string, Stre
   const select = listed.filter(([, stream]) => stream.disabled !== true).map(([pattern]) => pattern)
   const onlyQueries = entries.length > 0 && listed.length === 0
   return { select, exclude: onlyQueries ? [...exclude, EVERYTHING] : exclude }
+}
+
+function withoutNull(streams: SyncOptions['streams']): Readonly<Record<string, StreamOptions>> {
+  return Object.fromEntries(Object.entries(streams ?? {}).map(([pattern, stream]) => [pattern, stream ?? {}]))
 }
 
 function checkLimits(limits: Partial<Limits>): Partial<Limits> {

@@ -5,8 +5,8 @@ import { TrunklineError } from '../model/error.js'
 import { interpolate } from './interpolate.js'
 import type { Environment } from './interpolate.js'
 
-/** More parts than any configuration has; aliases could otherwise multiply without end. */
-const MAX_NODES = 100_000
+/** More than any configuration follows; they could otherwise multiply without end. */
+const MAX_ALIASES = 1000
 
 export interface PlacedDocument {
   readonly value: unknown
@@ -35,7 +35,7 @@ export function parseYamlDocument(source: string, file: string, env: Environment
     return describePlace(file, path)
   }
 
-  const walker: Walker = { document, env, offsets, placeOf, nodes: 0 }
+  const walker: Walker = { document, env, offsets, placeOf, aliases: 0 }
   return { value: toValue(walker, document.contents, []), placeOf }
 }
 
@@ -44,21 +44,20 @@ interface Walker {
   readonly env: Environment
   readonly offsets: Map<string, number>
   readonly placeOf: (path: readonly PropertyKey[]) => string
-  nodes: number
+  aliases: number
 }
 
 function toValue(walker: Walker, node: unknown, path: readonly PropertyKey[]): unknown {
-  walker.nodes += 1
-  if (walker.nodes > MAX_NODES) {
-    throw new TrunklineError(
-      'CONFIG_INVALID',
-      `${walker.placeOf(path)}: the file expands to too many parts.`,
-      {
+  if (isAlias(node)) {
+    walker.aliases += 1
+    if (walker.aliases > MAX_ALIASES) {
+      const place = walker.placeOf(path)
+      throw new TrunklineError('CONFIG_INVALID', `${place}: the file expands to too many parts.`, {
         hint: 'Use fewer aliases (*name).',
-      },
-    )
+      })
+    }
+    return toValue(walker, node.resolve(walker.document), path)
   }
-  if (isAlias(node)) return toValue(walker, node.resolve(walker.document), path)
   // The key of a pair is remembered first: it is what a person looks for.
   if (!walker.offsets.has(pathKey(path))) remember(walker, node, path)
   if (isMap(node)) {

@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest'
+import { checkSyncOptions, overlayStreamOptions, toSyncSpec } from '../../src/config/sync-options.js'
+import { TrunklineError } from '../../src/model/error.js'
+
+test('options of a program are checked by the rules of the file, in their own spelling', () => {
+  const cases: [unknown, string, string, string][] = [
+    [{ streams: { 'public.*': { mod: 'mirror' } } }, 'CONFIG_UNKNOWN_KEY', 'streams["public.*"].mod', 'mode'],
+    [{ targetSchem: 'x' }, 'CONFIG_UNKNOWN_KEY', 'targetSchem', 'targetSchema'],
+    [{ defaults: { cursorField: 'at' } }, 'CONFIG_UNSUPPORTED', 'defaults.cursorField', 'cursor'],
+    [{ defaults: { mode: 'mirored' } }, 'CONFIG_INVALID', 'defaults.mode', ''],
+    [{ limits: { maxConnection: 1 } }, 'CONFIG_UNKNOWN_KEY', 'limits.maxConnection', 'maxConnections'],
+    [{ limits: { maxConnections: '4' } }, 'CONFIG_INVALID', 'limits.maxConnections', ''],
+    [{ limits: { maxConnections: null } }, 'CONFIG_INVALID', 'limits.maxConnections', ''],
+  ]
+  for (const [options, code, place, hint] of cases) {
+    const error = errorOf(options)
+    expect(error.code, place).toBe(code)
+    expect(error.message).toContain(place)
+    expect(error.hint).toContain(hint)
+  }
+})
+
+test('names of streams and columns are never taken for options', () => {
+  const options = {
+    streams: { 'public.camelCase': { types: { totalAmount: 'text' }, excludeColumns: ['userName'] } },
+  }
+  expect(checkSyncOptions(options).streams).toEqual(options.streams)
+})
+
+test('a limit that may be absent may be null', () => {
+  expect(checkSyncOptions({ limits: { maxReplicaLagMs: null } }).limits).toEqual({ maxReplicaLagMs: null })
+})
+
+test('flags beat the most specific pattern, and one for a pattern only that', () => {
+  const file = {
+    streams: { 'public.*': { mode: 'mirror' as const }, 'public.a': { where: 'x', mode: 'mirror' as const } },
+  }
+  const laid = overlayStreamOptions(file, { mode: 'full_refresh' }, { 'public.a': { where: 'y' } })
+  expect(laid.streams).toEqual({
+    'public.*': { mode: 'full_refresh' },
+    'public.a': { mode: 'full_refresh', where: 'y' },
+  })
+  expect(laid.defaults).toEqual({ mode: 'full_refresh' })
+})
+
+test('a pattern that only a flag names does not narrow the selection', () => {
+  const laid = overlayStreamOptions({}, {}, { 'public.a': { where: 'y' } })
+  expect(toSyncSpec(laid, 'x').selection.select).toEqual([])
+  const listed = overlayStreamOptions({ streams: { 'public.b': {} } }, {}, { 'public.a': { where: 'y' } })
+  expect(toSyncSpec(listed, 'x').selection.select).toEqual(['public.b'])
+})
+
+function errorOf(options: unknown): TrunklineError {
+  try {
+    checkSyncOptions(options as object)
+  } catch (error) {
+    if (error instanceof TrunklineError) return error
+    throw error
+  }
+  throw new Error('was accepted')
+}
