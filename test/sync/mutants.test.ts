@@ -246,6 +246,7 @@ async function loadScenarios(mutant: Mutant | null, name: string): Promise<Recor
     bundle: true,
     packages: 'external',
     platform: 'node',
+    target: 'es2022',
     format: 'esm',
     outfile,
     logLevel: 'silent',

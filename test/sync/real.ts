@@ -61,8 +61,8 @@ export class Warehouse {
   /** What a reader of the file finds; every value as DuckDB's text. */
   async query(sql: string): Promise<Record<string, string | null>[]> {
     const instance = await DuckDBInstance.create(this.file, { access_mode: 'READ_ONLY' })
+    const connection = await instance.connect()
     try {
-      const connection = await instance.connect()
       const reader = await connection.runAndReadAll(sql)
       const names = reader.columnNames()
       return reader
@@ -73,6 +73,7 @@ export class Warehouse {
           ),
         )
     } finally {
+      connection.closeSync()
       instance.closeSync()
     }
   }
