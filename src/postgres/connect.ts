@@ -306,8 +306,8 @@ async function sendCancel(
     socket.on('error', () => undefined)
     socket.once('close', resolve)
     socket.setTimeout(CANCEL_TIMEOUT_MS, () => socket.destroy())
-    // The server answers a cancel request by closing.
+    // The server answers a cancel request by closing. Not closed from here: pgbouncer would forget the request.
     socket.resume()
-    socket.end(request)
+    socket.write(request)
   })
 }
