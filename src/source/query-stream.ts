@@ -34,7 +34,7 @@ export async function checkQuery(name: string, sql: string): Promise<CheckedQuer
     if (type === 'LockingClause') throw invalid(name, 'it locks rows (FOR UPDATE, FOR SHARE)')
     if (type === 'ParamRef') throw invalid(name, 'it has a parameter ($1)')
     if (type === 'CommonTableExpr') commonNames.add(fields['ctename'])
-    if (fields['intoClause'] !== undefined) throw invalid(name, 'it creates a table (INTO)')
+    if (type === 'intoClause') throw invalid(name, 'it creates a table (INTO)')
     if (type === 'RangeVar') relations.push(relationOf(fields))
   })
   return {

@@ -87,8 +87,9 @@ export class PostgresSnapshot implements Snapshot {
         }),
       )
     }
+    // Only as long as the snapshot: the connection is used again.
     if (lost.aborted) onLost()
-    else lost.addEventListener('abort', onLost, { once: true })
+    else lost.addEventListener('abort', onLost, { once: true, signal: this.#closed.signal })
   }
 
   get signal(): AbortSignal {

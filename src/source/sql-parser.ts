@@ -37,14 +37,16 @@ export async function parseSql(
   }
 }
 
-/** Calls `visit` with the type and the fields of every node below, parents first. */
-export function walkSql(node: unknown, visit: (type: string, fields: SqlNode) => void): void {
+/**
+ * Calls `visit` with every node below, parents first: the name of its type (`FuncCall`) where the tree has it, else that of the
+ * field that can only hold one type (`typeName`, `intoClause`).
+ */
+export function walkSql(node: unknown, visit: (name: string, fields: SqlNode) => void): void {
   if (Array.isArray(node)) {
     for (const item of node) walkSql(item, visit)
   } else if (isNode(node)) {
-    for (const [type, value] of Object.entries(node)) {
-      // Types are written in capitals, fields are not.
-      if (/^[A-Z]/.test(type) && isNode(value)) visit(type, value)
+    for (const [name, value] of Object.entries(node)) {
+      if (isNode(value)) visit(name, value)
       walkSql(value, visit)
     }
   }
