@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseConninfoDsn } from '../../src/postgres/conninfo-dsn.js'
 import { KEYWORDS } from '../../src/postgres/conninfo-keywords.js'
@@ -204,4 +205,12 @@ it('knows every connection parameter of libpq 18', () => {
   const documented =
     'host hostaddr port dbname user password passfile require_auth channel_binding connect_timeout client_encoding options application_name fallback_application_name keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout replication gssencmode sslmode sslnegotiation sslcompression sslcert sslkey sslkeylogfile sslpassword sslcertmode sslrootcert sslcrl sslcrldir sslsni requirepeer ssl_min_protocol_version ssl_max_protocol_version min_protocol_version max_protocol_version krbsrvname gsslib gssdelegation scram_client_key scram_server_key service servicefile target_session_attrs load_balance_hosts oauth_issuer oauth_client_id oauth_client_secret oauth_scope'
   expect(Object.keys(KEYWORDS).sort()).toEqual(documented.split(' ').sort())
+})
+
+it('has every parameter and variable on the reference page', () => {
+  const page = readFileSync(new URL('../../docs/reference/connection.md', import.meta.url), 'utf8')
+  for (const [keyword, { env }] of Object.entries(KEYWORDS)) {
+    expect(page, keyword).toContain(`\`${keyword}\``)
+    if (env !== null) expect(page, env).toContain(`\`${env}\``)
+  }
 })

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startServer } from '../server/servers.js'
 import type { SpecialServer, Standby } from '../server/servers.js'
-import { STALL_MS, drain, open } from './open.js'
+import { STALL_MS, type drain, open } from './open.js'
 
 const MAJORS = (process.env['TRUNKLINE_TEST_PG'] ?? '12,18').split(',').map(Number)
 // Servers from 14 on report by themselves what older ones must be asked.
