@@ -28,9 +28,11 @@ const TWO_32 = 4294967296
 export const MAX_NUMERIC_BYTES = HEADER_BYTES + 2 * 32767
 
 /** Unscaled values below 10^15 are exact in a double, and so is every step on the way to one. */
-const MAX_DOUBLE_PRECISION = 15
+export const MAX_DOUBLE_PRECISION = 15
 /** Powers of ten that a double holds exactly. */
 const POWERS = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
+/** The same as integers, for divisions of one digit group. */
+const GROUP_POWERS = Int32Array.of(1, 10, 100, 1000, 10000)
 
 /** 2 words up to precision 18, 4 above. */
 export function decimalWords(precision: number): 2 | 4 {
@@ -107,9 +109,10 @@ function storeSmall(
     if (exponent >= 0) {
       value = value * 10000 + digit
     } else if (exponent > -4) {
-      const divisor = POWERS[-exponent]!
-      if (digit % divisor !== 0) stored = UNREPRESENTABLE
-      value = value * POWERS[4 + exponent]! + digit / divisor
+      const divisor = GROUP_POWERS[-exponent]!
+      const part = (digit / divisor) | 0
+      if (part * divisor !== digit) stored = UNREPRESENTABLE
+      value = value * POWERS[4 + exponent]! + part
     } else if (digit !== 0) {
       stored = UNREPRESENTABLE
     }
@@ -167,10 +170,10 @@ function storeLarge(
         exponent -= 4
         continue
       }
-      const divisor = POWERS[-exponent]!
-      if (digit % divisor !== 0) return UNREPRESENTABLE
-      factor = POWERS[4 + exponent]!
-      addend = digit / divisor
+      const divisor = GROUP_POWERS[-exponent]!
+      factor = GROUP_POWERS[4 + exponent]!
+      addend = (digit / divisor) | 0
+      if (addend * divisor !== digit) return UNREPRESENTABLE
     }
     let x = l0 * factor + addend
     l0 = x >>> 0
@@ -184,7 +187,7 @@ function storeLarge(
   exponent += 4
   if (first === digitCount) exponent = 0
   while (exponent > 0) {
-    const factor = POWERS[exponent >= 4 ? 4 : exponent]!
+    const factor = GROUP_POWERS[exponent >= 4 ? 4 : exponent]!
     let x = l0 * factor
     l0 = x >>> 0
     x = l1 * factor + (x - l0) / TWO_32

@@ -299,13 +299,16 @@ export function createRowReader(
     )
   }
 
-  return {
-    read,
-    get atRow() {
-      return expects === 'row' && heldLength === 0
+  const reader = {
+    read(bytes: Uint8Array, view: DataView, start: number, end: number): number {
+      const stopped = read(bytes, view, start, end)
+      reader.atRow = expects === 'row' && heldLength === 0
+      reader.atEnd = expects === 'end'
+      return stopped
     },
-    get atEnd() {
-      return expects === 'end'
-    },
+    // Plain properties, because they are asked for every row.
+    atRow: false,
+    atEnd: false,
   }
+  return reader
 }
