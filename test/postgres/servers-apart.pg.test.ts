@@ -1,7 +1,7 @@
 /** What needs a server of its own: standbys, and servers that go away. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startServer } from '../server/servers.js'
-import type { SpecialServer, Standby } from '../server/servers.js'
+import type { SpecialServer } from '../server/servers.js'
 import { STALL_MS, type drain, open } from './open.js'
 
 const MAJORS = (process.env['TRUNKLINE_TEST_PG'] ?? '12,18').split(',').map(Number)
@@ -10,7 +10,7 @@ const [OLDEST, NEWEST] = [Math.min(...MAJORS), Math.max(...MAJORS)]
 
 describe.each([...new Set([OLDEST, NEWEST])])('target_session_attrs on PostgreSQL %i', (major) => {
   let primary: SpecialServer
-  let standby: Standby
+  let standby: Awaited<ReturnType<SpecialServer['startStandby']>>
   beforeAll(async () => {
     primary = await startServer({ major })
     standby = await primary.startStandby()
