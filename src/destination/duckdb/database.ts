@@ -5,6 +5,7 @@
  * of Trunkline, opens the file by itself between `attach` and `detach`.
  */
 import { chmod, link, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import path from 'node:path'
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api'
 import { TrunklineError } from '../../model/error.js'
@@ -24,7 +25,8 @@ export type Row = Readonly<Record<string, unknown>>
 const LOCK_ERROR = 'IO Error: Could not set lock on file'
 
 const SCRATCH_SUFFIX = '.trunkline-tmp-'
-const NURSERY_SUFFIX = '.trunkline-new-'
+const NURSERY_SUFFIX = `.trunkline-new-${process.pid}-`
+const NURSERY = /\.trunkline-new-(\d+)-\w+$/
 const NURSERY_MAX_AGE_MS = 60_000
 
 export class Database {
@@ -82,8 +84,8 @@ export class Database {
    * Makes the private folder for what does not fit in memory and for parts on their way in, removes those that crashed runs left
    * (we hold the lock of the file, so nobody else uses them), and closes every other way out of DuckDB.
    */
-  async confine(beside: string): Promise<string> {
-    await removeLeftovers(beside)
+  async confine(beside: string, target: string): Promise<string> {
+    await removeLeftovers(beside, target)
     const scratch = await mkdtemp(`${beside}${SCRATCH_SUFFIX}`)
     await chmod(scratch, 0o700)
     this.#scratchDir = scratch
@@ -130,21 +132,25 @@ export class Database {
   }
 }
 
-async function removeLeftovers(file: string): Promise<void> {
-  const folder = path.dirname(file)
-  const name = path.basename(file)
+async function removeLeftovers(beside: string, target: string): Promise<void> {
+  const folder = path.dirname(target)
   for (const entry of await readdir(folder)) {
-    const leftover = path.join(folder, entry)
-    const scratch = entry.startsWith(`${name}${SCRATCH_SUFFIX}`)
-    // A process that is just creating the file has no lock yet.
-    const nursery =
-      entry.startsWith(`${name}${NURSERY_SUFFIX}`) && (await ageMs(leftover)) > NURSERY_MAX_AGE_MS
-    if (scratch || nursery) await rm(leftover, { recursive: true, force: true })
+    const isScratch = entry.startsWith(`${path.basename(beside)}${SCRATCH_SUFFIX}`)
+    if (isScratch || (await isDeadNursery(folder, entry, target))) {
+      await rm(path.join(folder, entry), { recursive: true, force: true })
+    }
   }
 }
 
-async function ageMs(file: string): Promise<number> {
-  return Date.now() - (await stat(file)).mtimeMs
+/** Whoever makes a file has no lock on it yet, so only its process can say whether it is still at it. */
+async function isDeadNursery(folder: string, entry: string, target: string): Promise<boolean> {
+  const maker = NURSERY.exec(entry)?.[1]
+  if (maker === undefined || !entry.startsWith(`${path.basename(target)}.`)) return false
+  const found = await stat(path.join(folder, entry)).catch(() => null)
+  if (!found) return false
+  const young = Date.now() - found.mtimeMs < NURSERY_MAX_AGE_MS
+  const processStartedAt = found.mtimeMs
+  return !young || !isAlive({ host: hostname(), pid: Number(maker), processStartedAt })
 }
 
 async function explainLock(file: string, runNoteOf: string, error: unknown): Promise<unknown> {

@@ -60,6 +60,9 @@ const CAPABILITIES: DestinationCapabilities = {
   maxNameBytes: 1_000_000,
 }
 
+/** A file of such a name is opened by DuckDB as `<name>_db`. */
+const RESERVED_CATALOGS = new Set(['main', 'temp', 'system'])
+
 export function createDuckDbDestination(options: DuckDbOptions): Destination {
   return new DuckDbDestination(options)
 }
@@ -127,7 +130,7 @@ class DuckDbDestination implements Destination {
     workspace: Workspace,
     target: string,
   ): Promise<SyncState> {
-    const scratchDir = await database.confine(workspace.file)
+    const scratchDir = await database.confine(workspace.file, target)
     const control = await database.connect()
     try {
       await database.makeLogPrivate()
@@ -180,7 +183,7 @@ class DuckDbDestination implements Destination {
       await run.control.run(
         `CREATE SCHEMA IF NOT EXISTS ${quoteName(CATALOG)}.${quoteName(landing.table.schema)}`,
       )
-      const writer: StreamWriter = await DuckDbStreamWriter.open(
+      const writer = await DuckDbStreamWriter.open(
         {
           database: run.database,
           path: this.#options.path,
@@ -204,7 +207,7 @@ class DuckDbDestination implements Destination {
               run.changed = true
               run.runFile.addCommit()
             }),
-          onEnd: () => this.#writers.delete(writer),
+          onEnd: (ended) => this.#writers.delete(ended),
         },
         landing,
       )
@@ -215,7 +218,8 @@ class DuckDbDestination implements Destination {
 
   exampleQuery(table: TableName): string {
     const part = (name: string): string => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : quoteName(name))
-    const catalog = path.parse(this.#options.path).name
+    const stem = path.parse(this.#options.path).name
+    const catalog = RESERVED_CATALOGS.has(foldName(stem)) ? `${stem}_db` : stem
     const prefix = foldName(catalog) === foldName(table.schema) ? `${part(catalog)}.` : ''
     return `FROM ${prefix}${part(table.schema)}.${part(table.name)}`
   }

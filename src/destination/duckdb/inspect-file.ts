@@ -43,9 +43,8 @@ export async function inspectFile(file: string, write: boolean): Promise<Destina
   const real = await realpath(file)
   if (write) {
     await assertWritable(file, path.dirname(real))
-    await assertWritable(file, real)
   }
-  await assertDuckDb(file, real)
+  await assertDuckDb(file, real, write)
   return { path: real, exists: true }
 }
 
@@ -53,18 +52,24 @@ async function assertWritable(file: string, place: string): Promise<void> {
   try {
     await access(place, constants.W_OK | constants.R_OK)
   } catch (cause) {
-    throw new TrunklineError('DESTINATION_READ_ONLY', `${file}: ${place} cannot be written.`, {
-      hint: 'Make the file and its folder writable for this user, or choose another place: the folder is needed for the log of the file.',
-      context: { path: file },
-      cause,
-    })
+    throw unwritable(file, place, cause)
   }
 }
 
+function unwritable(file: string, place: string, cause: unknown): TrunklineError {
+  return new TrunklineError('DESTINATION_READ_ONLY', `${file}: ${place} cannot be opened for it.`, {
+    hint: 'Make the file and its folder readable and writable for this user, or choose another place: the folder is needed for the log of the file.',
+    context: { path: file },
+    cause,
+  })
+}
+
 /** Must not run while this process has the file attached: closing any handle of a file gives up the process's lock on it. */
-async function assertDuckDb(file: string, real: string): Promise<void> {
+async function assertDuckDb(file: string, real: string, write: boolean): Promise<void> {
   const header = Buffer.alloc(HEADER_BYTES)
-  const handle = await open(real, 'r')
+  const handle = await open(real, write ? 'r+' : 'r').catch((cause: unknown) => {
+    throw unwritable(file, real, cause)
+  })
   try {
     await handle.read(header, 0, HEADER_BYTES, 0)
   } finally {

@@ -126,7 +126,7 @@ export class RunFile {
   async #write(): Promise<void> {
     this.#note = { ...this.#note, updatedAt: new Date().toISOString() }
     const target = runFilePath(this.#file)
-    const draft = `${target}.${process.pid}`
+    const draft = `${target}.new`
     try {
       await writeFile(draft, `${JSON.stringify(this.#note)}\n`, { mode: 0o600 })
       await rename(draft, target)

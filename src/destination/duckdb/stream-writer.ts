@@ -49,7 +49,7 @@ export interface WriterContext {
   /** Runs the commit while no other writer commits, after checking that the lease is still held. */
   readonly commitAlone: (commit: () => Promise<void>) => Promise<void>
   readonly onRows: (rows: number) => void
-  readonly onEnd: () => void
+  readonly onEnd: (writer: StreamWriter) => void
 }
 
 export class DuckDbStreamWriter implements StreamWriter {
@@ -235,7 +235,7 @@ export class DuckDbStreamWriter implements StreamWriter {
     this.#ended = true
     this.#loader = null
     this.#connection.closeSync()
-    this.#context.onEnd()
+    this.#context.onEnd(this)
   }
 
   /** Brings the present table to what this landing needs beside the stream's own columns. */
