@@ -123,7 +123,8 @@ SELECT a.attrelid AS relation,
          SELECT FROM pg_constraint k
           WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated
        ) AS not_null,
-       CASE WHEN a.attgenerated = '' AND a.attrelid NOT IN (SELECT relation FROM held)
+       -- A virtual column's expression is its content: a new one changes every row and touches none.
+       CASE WHEN a.attgenerated IN ('', 'v') AND a.attrelid NOT IN (SELECT relation FROM held)
             THEN pg_get_expr(d.adbin, d.adrelid) END AS default_expression,
        a.attgenerated::text AS generated,
        a.attidentity::text AS identity,
