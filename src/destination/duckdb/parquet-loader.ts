@@ -5,9 +5,9 @@
  * ones are written: two parts exist at most, one on its way in and one being filled. The files are plain and uncompressed, live
  * for a second or two, and nothing flushes them to disk.
  *
- * Measured against the appender with whole vectors copied (Node 20, DuckDB 1.5.6, 2 cores, processor seconds): lineitem 3 M rows
- * 6.2 to 12.8, events with JSON 3 M rows 7.0 to 8.3, and even without text, narrow 3 M rows, 0.6 to 0.9. The appender also held the
- * JavaScript thread for a second at a time while it compressed.
+ * Measured against the appender with whole vectors copied (Node 20, DuckDB 1.5.6, two busy cores, processor seconds for 3 M rows,
+ * checkpoint included): lineitem 4.2 to 12.8, events with JSON 3.5 to 8.3, and even without text, narrow 0.8 to 0.9. The appender
+ * also held the JavaScript thread for seconds while it compressed.
  */
 import { open, rm } from 'node:fs/promises'
 import path from 'node:path'
@@ -44,6 +44,7 @@ export class ParquetLoader {
   #fileCount = 0
   /** The insert under way, if any; rejects as the insert did. */
   #inserting: Promise<void> = Promise.resolve()
+  #discarded = false
 
   constructor(options: LoaderOptions) {
     this.#options = options
@@ -70,6 +71,7 @@ export class ParquetLoader {
 
   /** Lets go of what is not in the table yet. Never rejects. */
   async discard(): Promise<void> {
+    this.#discarded = true
     await this.#inserting.catch(() => undefined)
     await removeFiles(this.#files).catch(() => undefined)
   }
@@ -90,6 +92,8 @@ export class ParquetLoader {
   /** Resolves when the insert before has ended and this one has begun. */
   async #startInsert(): Promise<void> {
     await this.#inserting
+    // The connection is about to be closed, and must not be used then.
+    if (this.#discarded) throw new Error('the rows were discarded')
     const files = this.#files
     if (files.length === 0) return
     this.#files = []

@@ -211,6 +211,25 @@ describe('DuckDB tables', () => {
     })
   })
 
+  it('lets go at once when it is aborted while rows are on their way in', async () => {
+    await land({}, [[1, 'a']])
+    const destination = place.create()
+    await inRun(destination, runOf(), async () => {
+      const writer = await destination.begin(landingOf({ expectedRunSeq: 1 }))
+      const batch = makeBatch(
+        [ID, NOTE],
+        Array.from({ length: 130_000 }, (_, id): Plain[] => [id, `note ${id}`]),
+      )
+      await writer.write(batch)
+      const late = writer.write(batch).catch((error: unknown) => error)
+      await writer.abort()
+      await late
+      await expect(writer.write(batch)).rejects.toMatchObject({ code: 'FENCED' })
+      expect(await destination.readState('shop')).toHaveLength(1)
+    })
+    expect(await place.query('SELECT id, note FROM db.public.orders')).toEqual([[1, 'a']])
+  })
+
   it('does not search for duplicates where the source enforces the key', async () => {
     await land({ keyEnforced: true }, [
       [1, 'a'],
