@@ -63,7 +63,7 @@ async function play(rounds: readonly Round[], outcome: Outcome): Promise<void> {
 describe('after every run the destination is what the snapshot saw', () => {
   test('whatever writers, partitions and crashes do, while a cursor over the same histories loses rows', async () => {
     const outcome: Outcome = { runs: 0, lateCommits: 0, naiveWrong: 0 }
-    const numRuns = Number(process.env['TRUNKLINE_SCHEDULES'] ?? 400)
+    const numRuns = Number(process.env['TRUNKLINE_SCHEDULES'] ?? 250)
     await fc.assert(
       fc.asyncProperty(schedule, (rounds) => play(rounds, outcome)),
       { numRuns },

@@ -222,11 +222,13 @@ export class ModelDatabase {
     this.#log.push({ lsn: this.insertLsn, xid, kind })
   }
 
+  /** The end of a transaction, or of a nested one whose id is given alone. */
   finish(transaction: ModelTransaction, fate: 'committed' | 'aborted', xids: readonly bigint[]): void {
     for (const xid of xids) {
       this.record(fate === 'committed' ? 'commit' : 'abort', xid)
       this.#fates.set(xid, fate)
     }
+    if (!transaction.ended) return
     this.#open.delete(transaction)
     this.#prepared.delete(transaction)
   }
