@@ -24,39 +24,58 @@ export interface LockRequest {
   readonly relations: readonly RelationName[]
 }
 
+export interface LockedStream {
+  readonly stream: CatalogStream
+  /** False: what the role may or the relation allows is less than a lock; it has to be pinned by a read. */
+  readonly held: boolean
+}
+
 export interface LockResult {
-  readonly locked: readonly LockRequest[]
+  readonly locked: readonly LockedStream[]
   readonly failed: readonly { readonly stream: string; readonly error: unknown }[]
 }
 
 /** Locked in one statement as long as all goes well. */
 const CHUNK = 100
+/** For each stream by itself, after a first wait for all of them. */
+const SECOND_WAIT_MS = 1000
 /** Wrong kind of relation, privilege: cannot be locked and perhaps can be read. */
 const UNLOCKABLE: ReadonlySet<string> = new Set(['42809', '42501'])
 
+/**
+ * Waits for a lock as long as `lockTimeoutMs` once per hundred streams, and after that shortly for each of them: meanwhile
+ * others may wait for what is locked already.
+ */
 export async function lockStreams(
   connection: Connection,
   requests: readonly LockRequest[],
-  searchPath: readonly string[],
+  options: { readonly searchPath: readonly string[]; readonly lockTimeoutMs: number },
 ): Promise<LockResult> {
+  const { searchPath, lockTimeoutMs } = options
   const sorted = [...requests].sort((a, b) => a.stream.oid - b.stream.oid)
-  const locked: LockRequest[] = []
+  const locked: LockedStream[] = []
   const failed: { stream: string; error: unknown }[] = []
   if (searchPath.length > 0) await connection.execute(searchPathSql(searchPath))
   for (let start = 0; start < sorted.length; start += CHUNK) {
     const chunk = sorted.slice(start, start + CHUNK)
     if (await lockTogether(connection, chunk)) {
-      locked.push(...chunk)
+      locked.push(...chunk.map(({ stream }) => ({ stream, held: isLockable(stream) })))
       continue
     }
+    await connection.execute(lockTimeoutSql(Math.min(lockTimeoutMs, SECOND_WAIT_MS)))
     for (const request of chunk) {
-      const error = await lockAlone(connection, request)
-      if (error === null) locked.push(request)
-      else failed.push({ stream: request.stream.name, error })
+      const outcome = await lockAlone(connection, request)
+      if (typeof outcome === 'boolean') locked.push({ stream: request.stream, held: outcome })
+      else failed.push({ stream: request.stream.name, error: outcome })
     }
+    await connection.execute(lockTimeoutSql(lockTimeoutMs))
   }
   if (searchPath.length > 0) await connection.execute(searchPathSql([]))
   return { locked, failed }
+}
+
+function lockTimeoutSql(milliseconds: number): string {
+  return `SET LOCAL lock_timeout = ${Math.max(1, Math.round(milliseconds))}`
 }
 
 async function lockTogether(connection: Connection, requests: readonly LockRequest[]): Promise<boolean> {
@@ -72,17 +91,20 @@ async function lockTogether(connection: Connection, requests: readonly LockReque
   }
 }
 
-async function lockAlone(connection: Connection, request: LockRequest): Promise<unknown> {
-  if (!isLockable(request.stream)) return null
+/** Whether everything of it is locked, or why it cannot be read. */
+async function lockAlone(connection: Connection, request: LockRequest): Promise<boolean | TrunklineError> {
+  let held = isLockable(request.stream)
+  if (!held) return false
   for (const name of namesOf(request)) {
     try {
       await guarded(connection, () => connection.execute(lockSql([name])))
     } catch (error) {
       if (connection.lost.aborted || !(error instanceof TrunklineError)) throw error
       if (!UNLOCKABLE.has(error.context.sqlstate ?? '')) return explain(error, request.stream)
+      held = false
     }
   }
-  return null
+  return held
 }
 
 function isLockable(stream: CatalogStream): boolean {

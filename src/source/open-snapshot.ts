@@ -9,7 +9,7 @@ import type { ContextRow } from './assemble-catalog.js'
 import type { SnapshotOptions } from './contract.js'
 import { readContext, readStreams } from './discover.js'
 import { guarded, ifAllowed } from './guarded.js'
-import { lockStreams, type RelationName } from './lock-streams.js'
+import { type LockedStream, lockStreams, type RelationName } from './lock-streams.js'
 import { readHorizonAge, readPosition, takeSnapshot } from './position.js'
 import { checkQuery, describeQuery } from './query-stream.js'
 import { ReaderPool } from './reader-pool.js'
@@ -41,18 +41,19 @@ export async function openParts(
   )
   const usesSearchPath = streams.some((stream) => stream.kind === 'query')
   await beginReading(leader, { lockTimeoutMs: limits.lockTimeoutMs })
-  const { locked, failed } = await lockStreams(leader, requests, usesSearchPath ? options.searchPath : [])
+  const { locked, failed } = await lockStreams(leader, requests, {
+    searchPath: usesSearchPath ? options.searchPath : [],
+    lockTimeoutMs: limits.lockTimeoutMs,
+  })
   const facts = await takeSnapshot(leader)
   const [exported] = await leader.query<{ id: string }>('SELECT pg_export_snapshot() AS id')
   if (exported === undefined) throw new Error('a query without FROM gave no row')
   const context = await readContext(leader)
   const position = await readPosition(leader, context, facts)
-  const verified = await verifyStreams(
-    leader,
-    context,
-    locked.map((request) => request.stream),
-    { rowSecurityOn: options.snapshot.rowSecurityOn ?? new Set(), searchPath: options.searchPath },
-  )
+  const verified = await verifyStreams(leader, context, locked, {
+    rowSecurityOn: options.snapshot.rowSecurityOn ?? new Set(),
+    searchPath: options.searchPath,
+  })
   const ticket = {
     exportedId: exported.id,
     contents: facts.contents,
@@ -85,19 +86,19 @@ export async function openParts(
 async function verifyStreams(
   leader: Connection,
   context: ContextRow,
-  requested: readonly CatalogStream[],
+  locked: readonly LockedStream[],
   options: { readonly rowSecurityOn: ReadonlySet<string>; readonly searchPath: readonly string[] },
 ): Promise<{ readonly streams: readonly CatalogStream[]; readonly failed: readonly Failure[] }> {
-  const relations = requested.filter((stream) => stream.kind !== 'query')
+  const relations = locked.filter(({ stream }) => stream.kind !== 'query')
   const present = await readStreams(
     leader,
     context,
-    relations.map((stream) => stream.oid),
+    relations.map(({ stream }) => stream.oid),
   )
   const byOid = new Map(present.map((stream) => [stream.oid, stream]))
   const streams: CatalogStream[] = []
   const failed: Failure[] = []
-  for (const before of requested) {
+  for (const { stream: before, held } of locked) {
     try {
       if (before.sql !== null) {
         const query = { name: before.name, sql: before.sql, primaryKey: before.key?.columns ?? null }
@@ -106,7 +107,7 @@ async function verifyStreams(
       }
       const stream = assertSame(before, byOid.get(before.oid))
       assertAllowed(stream, options.rowSecurityOn)
-      await pin(leader, stream)
+      if (!held) await pin(leader, stream)
       streams.push(stream)
     } catch (error) {
       if (leader.lost.aborted) throw error
@@ -174,8 +175,6 @@ function assertAllowed(stream: CatalogStream, rowSecurityOn: ReadonlySet<string>
  * still be that of the snapshot: pg_relation_filenode answers as of now.
  */
 async function pin(leader: Connection, stream: CatalogStream): Promise<void> {
-  const lockable = stream.kind !== 'matview' && stream.kind !== 'foreign' && stream.tablePrivilege
-  if (lockable) return
   await guarded(leader, () =>
     leader.query(`SELECT FROM ${quoteQualified(stream.schema, stream.table)} LIMIT 0`),
   )

@@ -192,6 +192,35 @@ describe('servers of their own', () => {
     expect(await snapshot.awaitDurable()).toEqual({ durable: true, waitedMs: 0 })
   })
 
+  test('a standby that falls behind further than allowed makes us let go', async () => {
+    await using primary = await startServer({ major: 15 })
+    const database = await primary.createDatabase()
+    await database.sql(TABLE)
+    await using standby = await primary.startStandby()
+    await using source = await openSource(standby.url(database.name))
+    const streams = await waitFor(() => discover(source))
+    const admin = await standby.connect()
+    // Before the first replayed transaction a standby does not know how far behind it is.
+    await database.sql('INSERT INTO t VALUES (-2)')
+    await waitFor(async () => {
+      const { rows } = await admin.query('SELECT WHERE pg_last_xact_replay_timestamp() IS NOT NULL')
+      if (rows.length === 0) throw new Error('nothing is replayed yet')
+    })
+    await admin.query('SELECT pg_wal_replay_pause()')
+    await database.sql('INSERT INTO t VALUES (-1)')
+    await using snapshot = await openSnapshot(source, streams, {
+      limits: withLimits({ maxReplicaLagMs: 100 }),
+    })
+    if (!snapshot.signal.aborted) {
+      await new Promise((resolve) => {
+        snapshot.signal.addEventListener('abort', resolve)
+      })
+    }
+    expect(snapshot.signal.reason).toMatchObject({ code: 'SOURCE_PRESSURE', retry: 'backoff' })
+    await admin.query('SELECT pg_wal_replay_resume()')
+    await admin.end()
+  })
+
   test('streams are divided into groups that fit the lock table', async () => {
     await using server = await startServer({
       major: 15,
