@@ -32,6 +32,9 @@ export interface ServerUnderTest {
 /** The kernel keeps the peak itself, so only growth in the last moments before the end can be missed. */
 const RSS_POLL_MS = 20
 
+/** Many times what any job takes: a command that hangs ends the benchmark instead of stopping it for good. */
+const MAX_SECONDS = 1800
+
 /** @throws Error with the end of standard error when the command fails. */
 export async function measure(command: Command, server: ServerUnderTest | null): Promise<Measurement> {
   const serverBefore = server === null ? null : await familyCpuSeconds(server.pid)
@@ -59,7 +62,9 @@ export async function measure(command: Command, server: ServerUnderTest | null):
       await sleep(RSS_POLL_MS)
     }
   })()
+  const limit = setTimeout(() => child.kill('SIGKILL'), MAX_SECONDS * 1000)
   const status = await exit
+  clearTimeout(limit)
   await watch
   if (status !== 0) throw new Error(`${command.shown} ended with ${String(status)}:\n${errors}`)
   const wallSeconds = Number((ended ?? process.hrtime.bigint()) - started) / 1e9
