@@ -4,6 +4,7 @@ import { TrunklineError } from '../model/error.js'
 import { closeBatch, createBatchArena, isFull } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
 import { generateRowDecoder } from './generate-row-decoder.js'
+import { createRowInterpreter } from './interpret-rows.js'
 import { createRowReader } from './row-reader.js'
 import { assertDecodable } from './wire-format.js'
 
@@ -59,7 +60,8 @@ export function createCopyDecoder(
     offsetOf: (pos) => offsetBase + pos,
   })
   const decodeRows =
-    options.codeGeneration === 'never' ? null : generateRowDecoder(columns, arena, options.maxFieldBytes)
+    (options.codeGeneration === 'never' ? null : generateRowDecoder(columns, arena, options.maxFieldBytes)) ??
+    createRowInterpreter(columns, arena, options.maxFieldBytes)
 
   let viewed: Uint8Array | null = null
   let view: DataView = new DataView(new ArrayBuffer(0))
@@ -71,7 +73,7 @@ export function createCopyDecoder(
     }
     let pos = start
     while (pos < end) {
-      if (decodeRows !== null && reader.atRow) {
+      if (reader.atRow) {
         pos = decodeRows(bytes, view, pos, end)
         if (pos < end && !isFull(arena)) pos = reader.read(bytes, view, pos, end)
       } else {

