@@ -25,7 +25,6 @@ export interface OpenOptions {
   readonly snapshot: SnapshotOptions
   readonly searchPath: readonly string[]
   readonly logger: Logger
-  readonly release: SnapshotParts['release']
 }
 
 type Failure = SnapshotParts['failed'][number]
@@ -33,7 +32,7 @@ type Failure = SnapshotParts['failed'][number]
 export async function openParts(
   streams: readonly CatalogStream[],
   options: OpenOptions,
-): Promise<SnapshotParts> {
+): Promise<Omit<SnapshotParts, 'release'>> {
   const { leader, logger } = options
   const { limits } = options.snapshot
   const requests = await Promise.all(
@@ -78,7 +77,6 @@ export async function openParts(
     searchPath: options.searchPath,
     logger,
     canAwaitFlush: !context.standby && (await hasFlushPosition(leader)),
-    release: options.release,
   }
 }
 

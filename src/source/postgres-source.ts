@@ -133,9 +133,14 @@ class PostgresSource implements Source {
         snapshot: options,
         searchPath: this.#options.searchPath ?? [],
         logger: this.#logger,
-        release: (connections) => this.#giveBack(connections),
       })
-      const snapshot = new PostgresSnapshot(parts)
+      const snapshot: Snapshot = new PostgresSnapshot({
+        ...parts,
+        release: async (connections) => {
+          this.#snapshots.delete(snapshot)
+          await this.#giveBack(connections)
+        },
+      })
       this.#snapshots.add(snapshot)
       return snapshot
     } catch (error) {
