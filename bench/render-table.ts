@@ -1,6 +1,6 @@
 /** Results as text: one table for the terminal, one in Markdown for the documentation. Pure. */
 import type { BenchResults, ResultRow } from './results.js'
-import type { Spread } from './statistics.js'
+import { type Spread, median } from './statistics.js'
 
 const MIB = 1024 * 1024
 
@@ -124,8 +124,24 @@ function footnotes(results: BenchResults): readonly string[] {
   return notes
 }
 
-function distinctBaselines(rows: readonly ResultRow[]): readonly ResultRow['baseline'][] {
-  return [...new Map(rows.map(({ baseline }) => [baseline.commandLine, baseline])).values()]
+/** A baseline is run beside every job that is held against it: its spread is over all of them. */
+function distinctBaselines(
+  rows: readonly ResultRow[],
+): readonly { readonly commandLine: string; readonly wallSeconds: Spread }[] {
+  return [...new Set(rows.map(({ baseline }) => baseline.commandLine))].map((commandLine) => {
+    const walls = rows
+      .filter(({ baseline }) => baseline.commandLine === commandLine)
+      .map(({ baseline }) => baseline.wallSeconds)
+    return {
+      commandLine,
+      wallSeconds: {
+        median: median(walls.map((wall) => wall.median)),
+        min: Math.min(...walls.map(({ min }) => min)),
+        max: Math.max(...walls.map(({ max }) => max)),
+        n: walls.reduce((sum, { n }) => sum + n, 0),
+      },
+    }
+  })
 }
 
 /** Peak memory of a job on a table and on a part of it, `<name>_1m`: flat is what it should be. */

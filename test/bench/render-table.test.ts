@@ -55,9 +55,11 @@ describe('the table', () => {
   })
 
   it('names each baseline once with its spread, and every command line with its version', () => {
-    const text = renderMarkdown(benchResults([resultRow(), resultRow({ title: 'another' })]))
+    const row = resultRow()
+    const slower = { ...row.baseline, wallSeconds: spread(2, 1.8, 2.2) }
+    const text = renderMarkdown(benchResults([row, resultRow({ title: 'another', baseline: slower })]))
     expect(text.match(/^Baseline /gm)).toHaveLength(1)
-    expect(text).toContain('1.60 s (1.50–1.70)')
+    expect(text).toContain('1.80 s (1.50–2.20)')
     expect(text).toContain('| trunkline 0.1.0 | `trunkline sync "$SOURCE" narrow.duckdb` |')
     expect(text).toContain("| psql (PostgreSQL) 15.18 | `psql -c 'COPY narrow' > /dev/null` |")
   })
