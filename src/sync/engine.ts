@@ -60,6 +60,7 @@ class SyncRun {
   readonly #runId: string
   readonly #reports = new Map<string, StreamReport>()
   readonly #snapshots: SnapshotReport[] = []
+  #standby = false
   /** An error after which nothing else can be done at the destination. */
   #fatal: TrunklineError | null = null
 
@@ -99,6 +100,7 @@ class SyncRun {
     const { source, destination } = this.#options
     const spec = this.#spec
     const check = await this.#firstContact(() => source.check({ signal: this.#signal }))
+    this.#standby = check.standby
     for (const warning of check.warnings) this.#progress.warn(null, warning)
     const catalog = await this.#firstContact(() =>
       source.discover(spec.selection, {
@@ -212,19 +214,9 @@ class SyncRun {
   }
 
   async #runGroup(group: readonly Task[], round: Round): Promise<void> {
-    const { source } = this.#options
-    const rowSecurityOn = group.filter((task) => task.options.rowSecurity === 'on')
     let snapshot: Snapshot
     try {
-      snapshot = await source.openSnapshot(
-        group.map((task) => task.stream),
-        {
-          limits: this.#spec.limits,
-          readers: chooseReaders(this.#spec.limits, this.#spec.jobs),
-          signal: this.#signal,
-          rowSecurityOn: new Set(rowSecurityOn.map((task) => task.stream.name)),
-        },
-      )
+      snapshot = await this.#openSnapshot(group)
     } catch (error) {
       for (const task of group) this.#failOrRetry(task, error, round)
       return
@@ -249,6 +241,33 @@ class SyncRun {
       this.#snapshots.push(report)
       await snapshot.close()
     }
+  }
+
+  async #openSnapshot(group: readonly Task[]): Promise<Snapshot> {
+    const rowSecurityOn = group.filter((task) => task.options.rowSecurity === 'on')
+    const readers = this.#readers()
+    const snapshot = await this.#options.source.openSnapshot(
+      group.map((task) => task.stream),
+      {
+        limits: this.#spec.limits,
+        readers,
+        signal: this.#signal,
+        rowSecurityOn: new Set(rowSecurityOn.map((task) => task.stream.name)),
+      },
+    )
+    if (!snapshot.position.standby || readers === 0) return snapshot
+    // With several hosts, the one that answered now may be another than the one that was asked first.
+    this.#standby = true
+    await snapshot.close()
+    return this.#openSnapshot(group)
+  }
+
+  /**
+   * None on a standby: a snapshot exported there while many nested transactions run comes without the list of running
+   * transactions (`sof:1` in its file), so whoever imports it sees each of them once it commits. One connection reads all.
+   */
+  #readers(): number {
+    return this.#standby ? 0 : chooseReaders(this.#spec.limits, this.#spec.jobs)
   }
 
   /** Streams of one snapshot, one after another; the longest wait of the durability fence. */
@@ -277,7 +296,7 @@ class SyncRun {
           plan: task.plan,
           state: task.state,
           runAt: new Date(this.#startedAtMs),
-          readers: chooseReaders(this.#spec.limits, this.#spec.jobs),
+          readers: this.#readers(),
           verify: this.#spec.verify,
           allowMassDelete: this.#spec.allowMassDelete,
           acceptNewSource: this.#spec.acceptNewSource,

@@ -29,8 +29,8 @@ function withSnapshots(change: (snapshot: Snapshot, count: number) => void): Run
   return {
     wrapSource(source: ModelSource) {
       const open = source.openSnapshot.bind(source)
-      source.openSnapshot = async (streams) => {
-        const snapshot = await open(streams)
+      source.openSnapshot = async (streams, options) => {
+        const snapshot = await open(streams, options)
         change(snapshot, ++count)
         return snapshot
       }
@@ -149,6 +149,36 @@ describe('a snapshot that is given up', () => {
     expect(opened).toBe(DEFAULT_LIMITS.maxAttempts)
     expect(report.outcome).toBe('failed')
     expect(outcomes(report)).toEqual({ 'public.a': 'SERVER_RESTARTING', 'public.b': 'SERVER_RESTARTING' })
+  })
+})
+
+describe('readers beside the leader', () => {
+  test('are as many as the budget leaves and the jobs ask for', async () => {
+    const world = shop('a')
+    await world.sync()
+    expect(world.source.readersAsked).toEqual([1])
+    await world.sync({ spec: { jobs: 9 } })
+    expect(world.source.readersAsked).toEqual([2])
+    await world.sync({ spec: { limits: { ...DEFAULT_LIMITS, maxConnections: 1 } } })
+    expect(world.source.readersAsked).toEqual([0])
+  })
+
+  test('are none on a standby, whose exported snapshots may not be whole', async () => {
+    const world = shop('a')
+    world.db.standby = true
+    await world.sync({ spec: { jobs: 2 } })
+    expect(world.source.readersAsked).toEqual([0])
+  })
+
+  test('are let go when a standby answers instead of the primary', async () => {
+    const world = shop('a')
+    await world.sync({
+      step(name) {
+        if (name === 'lock') world.db.standby = true
+      },
+    })
+    expect(world.source.readersAsked).toEqual([1, 0])
+    world.expectExact('a')
   })
 })
 

@@ -15,8 +15,10 @@ import { SCHEMA, Writers } from './writers.js'
 
 const FULL = process.env['TRUNKLINE_ORACLE'] === 'full'
 const SEED = Number(process.env['TRUNKLINE_ORACLE_SEED'] ?? 1)
-const MAJORS = FULL ? [12, 14, 16, 17, 18] : inject('servers').map((server) => server.major)
-const WRITERS = FULL ? 16 : 12
+const MAJORS = FULL
+  ? (process.env['TRUNKLINE_ORACLE_MAJORS'] ?? '12,14,16,17,18').split(',').map(Number)
+  : inject('servers').map((server) => server.major)
+const WRITERS = FULL ? 24 : 12
 /** As long as it takes to see this many late commits, within limits. */
 const LATE_COMMITS = FULL ? 200 : 40
 const LONGEST_MS = FULL ? 240_000 : 60_000

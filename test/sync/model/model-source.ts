@@ -41,6 +41,8 @@ export class ModelSource implements Source {
   /** The snapshot of the last run, to compare with. */
   lastSnapshot: ModelSnapshot | null = null
   readonly checks = { privilegedRole: false }
+  /** How many readers each snapshot was opened with. */
+  readonly readersAsked: number[] = []
 
   constructor(model: ModelDatabase, options: ModelSourceOptions = {}) {
     this.model = model
@@ -87,7 +89,11 @@ export class ModelSource implements Source {
     })
   }
 
-  async openSnapshot(streams: readonly CatalogStream[]): Promise<Snapshot> {
+  async openSnapshot(
+    streams: readonly CatalogStream[],
+    options: { readonly readers: number },
+  ): Promise<Snapshot> {
+    this.readersAsked.push(options.readers)
     await this.step('lock')
     const present: CatalogStream[] = []
     const failed: { stream: string; error: unknown }[] = []

@@ -565,8 +565,8 @@ function restoreBeforeUpdates(world: World): World {
 /** A source whose COPY leaves out the first batch of the reads that `which` picks. */
 function loseFirstBatch(source: World['source'], which: (sql: string) => boolean): World['source'] {
   const open = source.openSnapshot.bind(source)
-  source.openSnapshot = async (streams) => {
-    const snapshot = await open(streams)
+  source.openSnapshot = async (streams, options) => {
+    const snapshot = await open(streams, options)
     const read = snapshot.read.bind(snapshot)
     snapshot.read = async function* (split, options) {
       let first = which(split.copySql)
