@@ -49,6 +49,8 @@ export interface OpenSourceOptions {
   readonly limits?: Limits
   /** Where the reader's worker code is, for programs bundled into one file. */
   readonly readerWorker?: URL
+  /** Schemas in which unqualified names of `sql` streams are looked for, after pg_catalog. */
+  readonly searchPath?: readonly string[] | undefined
   /** Asked afresh for each connection. */
   readonly password?: () => string | Promise<string>
 }
@@ -58,7 +60,8 @@ export async function openSource(
   options: OpenSourceOptions = {},
 ): Promise<Source> {
   const { createPostgresSource } = await import('./source/postgres-source.js')
-  return createPostgresSource(settings, options)
+  const { searchPath, ...rest } = options
+  return createPostgresSource(settings, searchPath === undefined ? rest : { ...rest, searchPath })
 }
 
 /** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY */

@@ -75,6 +75,8 @@ export interface ConnectOptions {
   readonly password?: (() => string | Promise<string>) | undefined
   /** Runs in a shell for each connection; its first line is the password. */
   readonly passwordCommand?: string | undefined
+  /** Schemas in which unqualified names of `sql` streams are looked for. */
+  readonly searchPath?: readonly string[] | undefined
   readonly limits?: Partial<Limits> | undefined
   readonly logger?: Logger | undefined
   /** Where `trunkline/reader-worker` is, for programs bundled into one file. */
@@ -100,6 +102,7 @@ export async function connect(options: ConnectOptions = {}): Promise<ReadableSou
   const settings = await resolveSettings(input, options.env ?? process.env)
   const source = await openSource(settings, {
     limits,
+    searchPath: options.searchPath,
     ...(options.password === undefined ? {} : { password: options.password }),
     ...(options.logger === undefined ? {} : { logger: options.logger }),
     ...(options.readerWorker === undefined ? {} : { readerWorker: options.readerWorker }),

@@ -5,6 +5,9 @@ import { escapeText } from './escape.js'
 import { formatBytes, formatCount, formatNoun, formatSeconds } from './format.js'
 import type { Terminal } from './terminal.js'
 
+/** Of a stream that read next to nothing a rate says nothing. */
+const WORTH_A_RATE_BYTES = 1e6
+
 /** None for events that only move the bars. */
 export function describeEvent(event: ProgressEvent, terminal: Terminal): readonly string[] {
   const { style } = terminal
@@ -39,6 +42,6 @@ export function describeStream(report: StreamReport, { style }: Terminal): strin
           ...(report.rowsDeleted > 0 ? [`${formatCount(report.rowsDeleted)} deleted`] : []),
         ]
   const seconds = Math.max(report.seconds, 0.001)
-  const rate = report.rowsRead > 0 ? `, ${formatBytes(report.bytesRead / seconds)}/s` : ''
+  const rate = report.bytesRead >= WORTH_A_RATE_BYTES ? `, ${formatBytes(report.bytesRead / seconds)}/s` : ''
   return `${style.green('✓')} ${name}: ${parts.join(', ')} ${style.dim(`in ${formatSeconds(report.seconds)}${rate}`)}`
 }

@@ -48,6 +48,7 @@ export function addEvent(state: ProgressState, event: ProgressEvent, nowMs: numb
     case 'run_started':
       state.streamCount = event.streams
       state.startedMs = nowMs
+      state.samples.splice(0, Infinity, { atMs: nowMs, rows: 0, bytes: 0 })
       return
     case 'stream_started': {
       const { stream, full, expectedRows } = event
@@ -75,13 +76,11 @@ export function addEvent(state: ProgressState, event: ProgressEvent, nowMs: numb
 
 export function totalsOf(state: ProgressState, nowMs: number): Totals {
   const { rows, bytes } = sums(state)
-  const first = state.samples.find(({ atMs }) => nowMs - atMs <= RATE_WINDOW_MS) ?? {
-    atMs: state.startedMs,
-    rows: 0,
-    bytes: 0,
-  }
+  const first = state.samples.find(({ atMs }) => nowMs - atMs <= RATE_WINDOW_MS) ??
+    state.samples.at(-1) ?? { atMs: state.startedMs, rows: 0, bytes: 0 }
   const seconds = Math.max(0.001, (nowMs - first.atMs) / 1000)
-  const rowsPerSecond = (rows - first.rows) / seconds
+  // A stream that is read again takes its rows back.
+  const rowsPerSecond = Math.max(0, rows - first.rows) / seconds
   const streams = [...state.streams.values()]
   const started = streams.length
   const known = started > 0 && started >= state.streamCount && streams.every(hasKnownSize)
@@ -90,7 +89,7 @@ export function totalsOf(state: ProgressState, nowMs: number): Totals {
     rows,
     bytes,
     rowsPerSecond,
-    bytesPerSecond: (bytes - first.bytes) / seconds,
+    bytesPerSecond: Math.max(0, bytes - first.bytes) / seconds,
     finishedStreams: streams.filter(({ finished }) => finished).length,
     secondsLeft: known && rowsPerSecond > 0 ? (expected - rows) / rowsPerSecond : null,
     share: known && expected > 0 ? rows / expected : null,

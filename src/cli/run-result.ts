@@ -5,6 +5,8 @@ import { escapeText } from './escape.js'
 import { formatBytes, formatCount, formatNoun, formatSeconds } from './format.js'
 import type { Terminal } from './terminal.js'
 
+const WORTH_A_RATE_BYTES = 1e6
+
 export async function printRunResult(
   terminal: Terminal,
   report: RunReport,
@@ -18,7 +20,10 @@ export async function printRunResult(
     `${formatNoun(report.rowsLanded, 'row')} landed`,
     ...(report.rowsDeleted > 0 ? [`${formatCount(report.rowsDeleted)} deleted`] : []),
     formatSeconds(report.seconds),
-    `${formatBytes(report.bytesRead / Math.max(report.seconds, 0.001))}/s`,
+    // Of a run that read next to nothing a rate says nothing.
+    ...(report.bytesRead < WORTH_A_RATE_BYTES
+      ? []
+      : [`${formatBytes(report.bytesRead / Math.max(report.seconds, 0.001))}/s`]),
     `${formatBytes(report.peakMemoryBytes)} peak memory`,
   ]
   await terminal.out(

@@ -101,7 +101,13 @@ type FileConnection = NonNullable<ConfigurationFile['connections']>[string]
 
 function toConnectionInput(connection: FileConnection, place: string): ConnectionInput {
   if (typeof connection === 'string') return { url: checkUrl(connection, place), options: {}, place }
-  const { url, password_command: passwordCommand, database, ...keywords } = connection
+  const {
+    url,
+    password_command: passwordCommand,
+    search_path: searchPath,
+    database,
+    ...keywords
+  } = connection
   const options: Record<string, string> = {}
   for (const [key, value] of Object.entries(keywords)) if (value !== undefined) options[key] = value
   if (database !== undefined) options['dbname'] ??= database
@@ -110,6 +116,7 @@ function toConnectionInput(connection: FileConnection, place: string): Connectio
     place,
     ...(url === undefined ? {} : { url: checkUrl(url, place) }),
     ...(passwordCommand === undefined ? {} : { passwordCommand }),
+    ...(searchPath === undefined ? {} : { searchPath }),
   }
 }
 

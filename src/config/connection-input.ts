@@ -6,6 +6,8 @@ export interface ConnectionInput {
   /** libpq's keywords. */
   readonly options: Readonly<Record<string, string>>
   readonly passwordCommand?: string
+  /** Schemas in which unqualified names of `sql` streams are looked for, after pg_catalog. */
+  readonly searchPath?: readonly string[]
   /** For errors: `trunkline.yaml:3:3 (connections.shop)`; null for a command line or a program. */
   readonly place: string | null
 }

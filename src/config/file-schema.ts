@@ -27,6 +27,7 @@ export const CONNECTION_KEYS = {
   password_command: name.describe(
     'Run by the shell for each new connection; its first line is the password.',
   ),
+  search_path: names.describe('Schemas in which unqualified names of `sql` streams are looked for.'),
   service: text.describe('Section of the service file.'),
   host: text,
   hostaddr: text,

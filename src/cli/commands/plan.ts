@@ -28,7 +28,11 @@ export async function runPlanCommand(
     const settings = await resolveSettings(request.connection, setting.env)
     const spec = toSyncSpec(options, settings.database)
     await using destination = await openDestination(request.destination, { logger })
-    await using source = await openSource(settings, { logger, limits: spec.limits })
+    await using source = await openSource(settings, {
+      logger,
+      limits: spec.limits,
+      searchPath: request.connection.searchPath,
+    })
     const plan = await planSync({ source, destination, spec, signal: interrupt.signal })
     if (terminal.json) await printJson(terminal, { kind: 'plan', plan })
     else await terminal.out(`${describePlan(plan)}\n`)

@@ -52,7 +52,11 @@ async function runOne(
   let report: RunReport
   try {
     await using destination = await openDestination(request.destination, { logger })
-    await using source = await openSource(settings, { logger, limits: spec.limits })
+    await using source = await openSource(settings, {
+      logger,
+      limits: spec.limits,
+      searchPath: request.connection.searchPath,
+    })
     if (!request.configured && flags.yes !== true) {
       const threshold = flags.confirmAbove
       await confirmFirstLoad(terminal, { source, destination, spec, threshold, signal })
