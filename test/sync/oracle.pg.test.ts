@@ -31,7 +31,7 @@ const CONF = {
   autovacuum_vacuum_scale_factor: 0.01,
   vacuum_freeze_min_age: 0,
   vacuum_freeze_table_age: 0,
-  wal_writer_delay: '10s',
+  wal_writer_delay: '500ms',
 }
 
 /** What a cursor over one column has copied. */
