@@ -14,6 +14,8 @@ const FIRST_TEXT_BYTES = 4096
 /** Values from this size on, or from the size of a batch if that is more, are kept in pieces. */
 const MIN_LARGE_BYTES = 1024 * 1024
 const PIECE_BYTES = 1024 * 1024
+/** Text memory kept from batch to batch, in batches: columns that take turns in being long must not each keep the most they had. */
+const KEPT_TEXT_BATCHES = 4
 /** Keeps int32 offsets from overflowing whatever the settings: one batch and one value (at most 1 GiB) stay below 2^31. */
 const MAX_BATCH_BYTES = 512 * 1024 * 1024
 
@@ -193,9 +195,20 @@ export function closeBatch(arena: BatchArena): Batch | null {
     }
   }
   if (carried) arena.usedBytes += arena.rowBytes
+  else releaseText(arena)
   arena.rowCount = carried ? 1 : 0
   arena.rowsBefore += rows
   return batch
+}
+
+function releaseText(arena: BatchArena): void {
+  const kept = arena.columns.reduce((sum, column) => sum + column.text.length, 0)
+  if (kept <= KEPT_TEXT_BATCHES * arena.largeBytes) return
+  for (const column of arena.columns) {
+    if (column.text.length <= FIRST_TEXT_BYTES) continue
+    column.text = new Uint8Array(FIRST_TEXT_BYTES)
+    column.textView = new DataView(column.text.buffer)
+  }
 }
 
 function moveRow(arena: BatchArena, column: ArenaColumn, row: number): void {

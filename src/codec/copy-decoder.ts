@@ -1,12 +1,18 @@
 /** Decodes COPY BINARY into batches, as fast as the server can send it and believing nothing it says. */
 import type { Batch } from '../batch/batch.js'
 import { TrunklineError } from '../model/error.js'
-import { closeBatch, createBatchArena, isFull } from './batch-arena.js'
+import { closeBatch, createBatchArena, isFull, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
-import { generateRowDecoder } from './generate-row-decoder.js'
+import { generateRowDecoder, type DecodeRows } from './generate-row-decoder.js'
 import { createRowInterpreter } from './interpret-rows.js'
 import { createRowReader } from './row-reader.js'
 import { assertDecodable } from './wire-format.js'
+
+/**
+ * Generated code runs several times faster than the interpreter, but only once the engine has compiled it, which costs some
+ * 100 ms of processor time: a table of a few thousand rows is read before that.
+ */
+const GENERATE_AFTER_ROWS = 10_000
 
 export interface CopyDecoderOptions {
   /** Names the stream in errors. */
@@ -15,8 +21,11 @@ export interface CopyDecoderOptions {
   /** A batch has at most this many bytes, unless its only row has more. */
   readonly batchBytes: number
   readonly batchRows: number
-  /** `never` decodes without generated code, to the same result. Default: generate where the runtime allows it. */
-  readonly codeGeneration?: 'auto' | 'never'
+  /**
+   * Whether to generate code for the columns. `auto` (the default) does after {@link GENERATE_AFTER_ROWS}, where the runtime
+   * allows it; `always` from the first row on; `never` not at all. The result is the same.
+   */
+  readonly codeGeneration?: 'auto' | 'always' | 'never'
 }
 
 export interface CopyDecoder {
@@ -47,10 +56,11 @@ export function createCopyDecoder(
   options: CopyDecoderOptions,
 ): CopyDecoder {
   columns.forEach(assertDecodable)
-  const fields = columns.map(({ name, type, nullable }) => ({ name, type, nullable }))
-  const arena = createBatchArena(fields, options)
+  const core = takeCore(columns, options)
+  const { arena } = core
   const ready: Batch[] = []
   let failure: Error | null = null
+  let finishedRows: number | null = null
 
   /** Bytes of the pieces before the present one, less where it starts in its array. */
   let offsetBase = 0
@@ -59,9 +69,6 @@ export function createCopyDecoder(
     maxFieldBytes: options.maxFieldBytes,
     offsetOf: (pos) => offsetBase + pos,
   })
-  const decodeRows =
-    (options.codeGeneration === 'never' ? null : generateRowDecoder(columns, arena, options.maxFieldBytes)) ??
-    createRowInterpreter(columns, arena, options.maxFieldBytes)
 
   let viewed: Uint8Array | null = null
   let view: DataView = new DataView(new ArrayBuffer(0))
@@ -74,12 +81,14 @@ export function createCopyDecoder(
     let pos = start
     while (pos < end) {
       if (reader.atRow) {
-        pos = decodeRows(bytes, view, pos, end)
+        pos = core.decodeRows(bytes, view, pos, end)
         if (pos < end && !isFull(arena)) pos = reader.read(bytes, view, pos, end)
       } else {
         pos = reader.read(bytes, view, pos, end)
       }
       while (reader.atRow && isFull(arena)) ready.push(closeBatch(arena)!)
+      if (!core.settled && arena.rowsBefore + arena.rowCount >= GENERATE_AFTER_ROWS)
+        generate(core, columns, options)
     }
   }
 
@@ -110,17 +119,59 @@ export function createCopyDecoder(
           },
         )
       }
-      if (ready.length > 0) {
-        throw new TrunklineError('INTERNAL', 'A copy was finished with batches not yet taken.')
+      if (ready.length > 0 || finishedRows !== null) {
+        throw new TrunklineError('INTERNAL', 'A copy was finished twice, or with batches not yet taken.')
       }
       viewed = null
-      return closeBatch(arena)
+      const last = closeBatch(arena)
+      finishedRows = arena.rowsBefore
+      returnCore(core)
+      return last
     },
     get rows() {
-      return arena.rowsBefore + arena.rowCount
+      return finishedRows ?? arena.rowsBefore + arena.rowCount
     },
     get bytes() {
       return bytesWritten
     },
   }
+}
+
+/** What is worth keeping of a decoder that is done: its memory, and the code that the engine has compiled by then. */
+interface DecoderCore {
+  readonly key: string
+  readonly arena: BatchArena
+  decodeRows: DecodeRows
+  /** Whether `decodeRows` is what it will be. */
+  settled: boolean
+}
+
+/** The core of the last copy that ended well on this thread: the splits of a table are read one after the other. */
+let idleCore: DecoderCore | null = null
+
+function takeCore(columns: readonly DecoderColumn[], options: CopyDecoderOptions): DecoderCore {
+  const key = JSON.stringify([columns, options])
+  const idle = idleCore
+  idleCore = null
+  if (idle?.key === key) return idle
+  const fields = columns.map(({ name, type, nullable }) => ({ name, type, nullable }))
+  const arena = createBatchArena(fields, options)
+  const core: DecoderCore = {
+    key,
+    arena,
+    decodeRows: createRowInterpreter(columns, arena, options.maxFieldBytes),
+    settled: options.codeGeneration === 'never',
+  }
+  if (options.codeGeneration === 'always') generate(core, columns, options)
+  return core
+}
+
+function returnCore(core: DecoderCore): void {
+  core.arena.rowsBefore = 0
+  idleCore = core
+}
+
+function generate(core: DecoderCore, columns: readonly DecoderColumn[], options: CopyDecoderOptions): void {
+  core.decodeRows = generateRowDecoder(columns, core.arena, options.maxFieldBytes) ?? core.decodeRows
+  core.settled = true
 }

@@ -44,7 +44,7 @@ const UNREPRESENTABLE: readonly [
   ],
 ]
 
-const MODES = ['auto', 'never'] as const
+const MODES = ['always', 'never'] as const
 
 describe.each(MODES)('the COPY decoder (code generation %s)', (codeGeneration) => {
   const decode = (...[columns, bytes, options]: Parameters<typeof decodeAll>): ReturnType<typeof decodeAll> =>
@@ -341,6 +341,53 @@ describe.each(MODES)('batches (code generation %s)', (codeGeneration) => {
         .slice(0, 6)
         .map((length, row) => (length < 0 ? null : String.fromCharCode(97 + row).repeat(length))),
     )
+  })
+})
+
+describe('a decoder', () => {
+  const columns = [decoderColumn('int4', { name: 'id' }), decoderColumn('text', { name: 'text' })]
+  const row = (id: number): Buffer => encodeRow([int32(id), id % 3 === 0 ? null : Buffer.from(`row ${id}`)])
+
+  it('changes to generated code in the middle of a table without a trace', () => {
+    const count = 25_000
+    const bytes = Buffer.concat([HEADER, ...Array.from({ length: count }, (_, id) => row(id)), TRAILER])
+    const cuts = Array.from({ length: 300 }, (_, i) => (i + 1) * 1001)
+    const never = decodeAll(columns, bytes, { codeGeneration: 'never' })
+    expect(decodeAll(columns, bytes, { codeGeneration: 'auto', cuts })).toEqual(never)
+    expect(never.reduce((sum, batch) => sum + batch.rowCount, 0)).toBe(count)
+  })
+
+  it('leaves nothing to the next of the same columns, whether it ended well or not', () => {
+    const bytes = encodeCopy([
+      [int32(1), null],
+      [null, Buffer.from('text')],
+    ])
+    const first = decodeAll(columns, bytes)
+    for (let again = 0; again < 3; again++) {
+      expect(decodeAll(columns, bytes)).toEqual(first)
+      captureError(() => decodeAll(columns, Buffer.concat([HEADER, row(3), row(1), Buffer.from([0, 9])])))
+      captureError(() => decodeAll(columns, Buffer.concat([HEADER, row(3), row(1)])))
+    }
+    const empty = Buffer.concat([HEADER, TRAILER])
+    expect(decodeAll(columns, empty)).toEqual([])
+  })
+
+  it('works beside another of the same columns', () => {
+    const decoders = [1, 2, 3].map(() => createCopyDecoder(columns, DEFAULTS))
+    for (const part of [HEADER, row(1), row(2), TRAILER]) {
+      for (const decoder of decoders) decoder.write(part, 0, part.length)
+    }
+    const batches = decoders.map((decoder) => decoder.finish()!)
+    for (const batch of batches)
+      expect([...rows(batch)]).toEqual([
+        { id: 1, text: 'row 1' },
+        { id: 2, text: 'row 2' },
+      ])
+    for (const decoder of decoders) {
+      expect(decoder.rows).toBe(2)
+      expect(captureError(() => decoder.finish()).code).toBe('INTERNAL')
+      expect(captureError(() => decoder.write(HEADER, 0, 1)).code).toBe('DECODE_FAILED')
+    }
   })
 })
 

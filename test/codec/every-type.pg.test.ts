@@ -41,7 +41,7 @@ onEachServer('COPY BINARY of every type', (server) => {
   })
 
   describe.each([
-    ['generated code', 'auto'],
+    ['generated code', 'always'],
     ['the interpreter', 'never'],
   ] as const)('decoded by %s', (_, codeGeneration) => {
     it('renders to the text that the server prints, cell by cell', () => {

@@ -40,7 +40,7 @@ function expected(
   return value < 10n ** BigInt(precision) ? (negative ? -value : value) : null
 }
 
-describe('numeric', () => {
+describe.each(['always', 'never'] as const)('numeric (code generation %s)', (codeGeneration) => {
   it('is exact at every precision and scale, or does not fit', () => {
     let landed = 0
     let refused = 0
@@ -52,7 +52,8 @@ describe('numeric', () => {
           sign: value.negative ? 0x4000 : 0,
         })
         const columns = [decoderColumn('numeric', { type: { kind: 'decimal', ...type } })]
-        const decode = (): unknown => readValue(decodeAll(columns, encodeCopy([[field]]))[0]!, 0, 0)
+        const decode = (): unknown =>
+          readValue(decodeAll(columns, encodeCopy([[field]]), { codeGeneration })[0]!, 0, 0)
         const unscaled = expected(value, type)
         if (unscaled === null) {
           refused++

@@ -12,7 +12,7 @@ it('decodes where the runtime forbids generated code', async () => {
         import { GOLDEN_BYTES, GOLDEN_COLUMNS } from './golden.js'
         let forbidden = false
         try { new Function('') } catch (error) { forbidden = error instanceof EvalError }
-        console.log(JSON.stringify({ forbidden, texts: textsOf(decodeAll(GOLDEN_COLUMNS, GOLDEN_BYTES)) }))`,
+        console.log(JSON.stringify({ forbidden, texts: textsOf(decodeAll(GOLDEN_COLUMNS, GOLDEN_BYTES, { codeGeneration: 'always' })) }))`,
       resolveDir: import.meta.dirname,
       loader: 'ts',
     },
