@@ -131,7 +131,11 @@ export class PostgresSnapshot implements Snapshot {
   }
 
   async assertUnchanged(stream: CatalogStream): Promise<void> {
-    await this.#onLeader(undefined, (leader) => guarded(leader, () => assertTreeUnchanged(leader, stream)))
+    await this.#onLeader(undefined, (leader) =>
+      guarded(leader, () =>
+        withReadSettings(leader, this.#settings(stream), () => assertTreeUnchanged(leader, stream)),
+      ),
+    )
   }
 
   async awaitDurable(
