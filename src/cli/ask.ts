@@ -19,7 +19,10 @@ export function openQuestions(signal: AbortSignal): Questions {
         reject(new TrunklineError('ABORTED', 'No answer: the input ended.'))
       })
     })
-    const answer = await Promise.race([readline.question(shown, { signal }), closed])
+    const answered = readline.question(shown, { signal }).catch((error: unknown) => {
+      throw signal.aborted ? signal.reason : error
+    })
+    const answer = await Promise.race([answered, closed])
     return answer.trim() === '' ? fallback : answer.trim()
   }
   return {

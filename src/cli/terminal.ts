@@ -58,7 +58,8 @@ export function openTerminal(flags: OutputFlags, env: Environment): Terminal {
     canAsk: stdin.isTTY && stderr.isTTY,
     outIsTerminal: stdout.isTTY,
     get columns() {
-      return stderr.isTTY ? stderr.columns : 80
+      // A terminal that does not know its width says 0.
+      return stderr.isTTY && stderr.columns > 0 ? stderr.columns : 80
     },
     outClosed: closed.signal,
     out: async (text) => {

@@ -1,6 +1,6 @@
 /** `trunkline init`: writes a commented trunkline.yaml, from flags or after asking. */
 import { open } from 'node:fs/promises'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { parseConfiguration } from '../../config/configuration.js'
 import { holdsPassword, isConnectionString, isLocal } from '../../config/connection-input.js'
 import { parseDestination } from '../../config/destination-text.js'
@@ -29,7 +29,7 @@ export async function runInitCommand(
   args: readonly string[],
   flags: InitFlags,
 ): Promise<number> {
-  const path = join(process.cwd(), flags.config ?? 'trunkline.yaml')
+  const path = resolve(flags.config ?? 'trunkline.yaml')
   using interrupt = watchInterrupt(terminal)
   const answers = await collectAnswers(terminal, args, flags, interrupt.signal)
   const text = writeConfiguration(answers)
@@ -74,7 +74,6 @@ function writeConfiguration({ url, name, destination, select }: Answers): string
   const secret = holdsPassword(url)
   const host = hostOf(url)
   const needsMode = host !== null && !isLocal(host) && !/[?&\s]sslmode=/.test(url)
-  const streams = select.length === 0 ? ['*.*'] : select
   return [
     '# Trunkline: what is copied, and where to. docs/reference/configuration.md lists every key.',
     '# yaml-language-server: $schema=./node_modules/trunkline/docs/reference/trunkline.schema.json',
@@ -102,17 +101,29 @@ function writeConfiguration({ url, name, destination, select }: Answers): string
     `  ${quote(name)}:`,
     `    source: ${quote(name)}`,
     `    destination: ${quote(escapeReferences(destination))}`,
-    '    streams:',
-    '      # Pattern: options. Of the patterns that match a stream, the most specific wins, key by key.',
-    ...streams.map((pattern) => `      ${quote(pattern)}: {}`),
-    "      # 'public.audit_*': { disabled: true }",
-    '      # public.users: { exclude_columns: [ssn] }',
-    '      # public.events: { mode: incremental, landing: append }',
-    '      # public.invoices: { types: { amount: "decimal(18,2)" } }',
-    '      # recent_orders: { sql: "select * from orders where total > 0", primary_key: [id], mode: full_refresh }',
+    ...writeStreams(select),
     '    # limits: { max_connections: 4, max_snapshot_age: 2h }',
     '',
   ].join('\n')
+}
+
+const STREAM_EXAMPLES = [
+  "'public.audit_*': { disabled: true }",
+  'public.users: { exclude_columns: [ssn] }',
+  'public.events: { mode: incremental, landing: append }',
+  'public.invoices: { types: { amount: "decimal(18,2)" } }',
+  'recent_orders: { sql: "select * from public.orders where total > 0", primary_key: [id], mode: full_refresh }',
+]
+
+/** Nothing listed is everything: then the whole block is a comment. */
+function writeStreams(select: readonly string[]): readonly string[] {
+  const start = select.length === 0 ? '    # streams:' : '    streams:'
+  return [
+    '    # Pattern: options. What is listed is copied; of the patterns that match a stream, the most specific wins, key by key.',
+    start,
+    ...select.map((pattern) => `      ${quote(pattern)}: {}`),
+    ...STREAM_EXAMPLES.map((example) => (select.length === 0 ? `    #   ${example}` : `      # ${example}`)),
+  ]
 }
 
 /** A double-quoted YAML scalar where a plain one could be read as something else. */
