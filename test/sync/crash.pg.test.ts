@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { onEachServer, type TestDatabase } from '../server/servers.js'
@@ -49,7 +49,7 @@ onEachServer('kill -9', (server) => {
     folder = await mkdtemp(path.join(cache, 'trunkline-crash-'))
     child = path.join(folder, 'crash-child.mjs')
     await build({
-      entryPoints: [path.join(import.meta.dirname, 'crash-child.ts')],
+      entryPoints: [fileURLToPath(new URL('./crash-child.ts', import.meta.url))],
       bundle: true,
       packages: 'external',
       platform: 'node',
