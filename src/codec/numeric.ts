@@ -34,13 +34,8 @@ const POWERS = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${ex
 /** The same as integers, for divisions of one digit group. */
 const GROUP_POWERS = Int32Array.of(1, 10, 100, 1000, 10000)
 
-/** 2 words up to precision 18, 4 above. */
-export function decimalWords(precision: number): 2 | 4 {
-  return precision <= 18 ? 2 : 4
-}
-
 /**
- * Stores the value at `out[index]…` as 2 or 4 little-endian words by {@link decimalWords}.
+ * Stores the value at `out[index]…` as little-endian words: 2 up to precision 18, 4 above.
  *
  * The caller has checked that `length` bytes from `pos` are there. Nothing is stored unless the result is STORED.
  */
