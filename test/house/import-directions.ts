@@ -44,7 +44,6 @@ export const directions: Readonly<Record<string, Allowed>> = {
 export const packages: Readonly<Record<string, { readonly part: string; readonly lazy?: true }>> = {
   '@duckdb/node-api': { part: 'destination/duckdb', lazy: true },
   'apache-arrow': { part: 'arrow' },
-  cockatiel: { part: 'sync' },
   commander: { part: 'cli' },
   'libpg-query': { part: 'source', lazy: true },
   pg: { part: 'postgres' },
