@@ -1,5 +1,6 @@
 /** Decodes COPY BINARY into batches, as fast as the server can send it and believing nothing it says. */
 import type { Batch } from '../batch/batch.js'
+import { COPY_DATA_HEADER_BYTES } from '../model/copy-message.js'
 import { TrunklineError } from '../model/error.js'
 import { closeBatch, createBatchArena, isFull, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
@@ -36,6 +37,13 @@ export interface CopyDecoder {
    * @throws DECODE_FAILED, FIELD_TOO_LARGE, VALUE_UNREPRESENTABLE
    */
   write(bytes: Uint8Array, start: number, end: number): void
+  /**
+   * Decodes rows from bytes that begin with the header of a CopyData message, as long as each lies alone and whole in a message,
+   * and returns where the first message begins that is otherwise: its payload, and what follows, is for {@link write}.
+   *
+   * @throws what {@link write} does
+   */
+  writeMessages(bytes: Uint8Array, start: number, end: number): number
   /** A full batch, if one is ready. Call until null after each write. */
   take(): Batch | null
   /**
@@ -73,26 +81,58 @@ export function createCopyDecoder(
   let viewed: Uint8Array | null = null
   let view: DataView = new DataView(new ArrayBuffer(0))
 
+  function look(bytes: Uint8Array): void {
+    if (viewed === bytes) return
+    view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    viewed = bytes
+  }
+
+  function settle(): void {
+    if (!core.settled && arena.rowsBefore + arena.rowCount >= GENERATE_AFTER_ROWS)
+      generate(core, columns, options)
+  }
+
   function decode(bytes: Uint8Array, start: number, end: number): void {
-    if (viewed !== bytes) {
-      view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-      viewed = bytes
-    }
+    look(bytes)
     let pos = start
     while (pos < end) {
       if (reader.atRow) {
-        pos = core.decodeRows(bytes, view, pos, end)
+        pos = core.decodeRows(bytes, view, pos, end, false)
         if (pos < end && !isFull(arena)) pos = reader.read(bytes, view, pos, end)
       } else {
         pos = reader.read(bytes, view, pos, end)
       }
       while (reader.atRow && isFull(arena)) ready.push(closeBatch(arena)!)
-      if (!core.settled && arena.rowsBefore + arena.rowCount >= GENERATE_AFTER_ROWS)
-        generate(core, columns, options)
+      settle()
+    }
+  }
+
+  /** Each row that the fast loop takes is a message. */
+  function decodeMessages(bytes: Uint8Array, start: number, end: number): number {
+    look(bytes)
+    let pos = start
+    for (;;) {
+      const rowsBefore = arena.rowCount
+      const stop = core.decodeRows(bytes, view, pos, end, true)
+      bytesWritten += stop - pos - COPY_DATA_HEADER_BYTES * (arena.rowCount - rowsBefore)
+      pos = stop
+      settle()
+      if (!isFull(arena)) return pos
+      while (isFull(arena)) ready.push(closeBatch(arena)!)
     }
   }
 
   return {
+    writeMessages(bytes, start, end) {
+      if (failure !== null) throw failure
+      if (!reader.atRow) return start
+      try {
+        return decodeMessages(bytes, start, end)
+      } catch (error) {
+        failure = error instanceof Error ? error : new Error(String(error))
+        throw failure
+      }
+    },
     write(bytes, start, end) {
       if (failure !== null) throw failure
       offsetBase = bytesWritten - start

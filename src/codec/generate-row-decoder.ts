@@ -9,6 +9,7 @@
  * Processor time a row of TPC-H lineitem, 2 cores of an AMD EPYC with other work beside it: 117 ns, of which four
  * numeric(15,2) take 31 and five texts 46; one write call for each row adds some 30. bench/decode.ts measures it anew.
  */
+import { COPY_DATA_HEADER_BYTES, COPY_DATA_TYPE } from '../model/copy-message.js'
 import { growText, type ArenaColumn, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
 import { MAX_DOUBLE_PRECISION, STORED, storeNumeric } from './numeric.js'
@@ -24,8 +25,17 @@ import {
 } from './temporal.js'
 import { WIRE_FORMATS } from './wire-format.js'
 
-/** Decodes whole rows from `pos` until the arena is full or something is not ordinary, and returns where it stopped. */
-export type DecodeRows = (bytes: Uint8Array, view: DataView, pos: number, end: number) => number
+/**
+ * Decodes whole rows from `pos` until the arena is full or something is not ordinary, and returns where it stopped.
+ * `inMessages`: each row is the payload of a CopyData message whose header stands before it.
+ */
+export type DecodeRows = (
+  bytes: Uint8Array,
+  view: DataView,
+  pos: number,
+  end: number,
+  inMessages: boolean,
+) => number
 
 /** Values up to this many bytes are copied in words of four; above, a native copy is faster. */
 const WORD_COPY_BYTES = 96
@@ -70,8 +80,8 @@ function rowDecoderSource(
     '"use strict"',
     `const { ${Object.keys(RUNTIME).join(', ')} } = runtime`,
     ...columns.flatMap((column, i) => declareColumn(column, i)),
-    'return function decodeRows(bytes, view, start, end) {',
-    'let row = arena.rowCount, used = arena.usedBytes, rowText = 0, pos = start, rowStart = start, length = 0',
+    'return function decodeRows(bytes, view, start, limit, inMessages) {',
+    'let end = limit, row = arena.rowCount, used = arena.usedBytes, rowText = 0, pos = start, rowStart = start, length = 0',
     ...columns.flatMap((column, i) =>
       column.variable
         ? [`let text${i} = c${i}.text, view${i} = c${i}.textView, end${i} = c${i}.textEnd`]
@@ -81,9 +91,17 @@ function rowDecoderSource(
     'rows: for (;;) {',
     'rowStart = pos',
     'rowText = 0',
+    'if (inMessages) {',
+    `if (limit - pos < ${COPY_DATA_HEADER_BYTES} || view.getUint8(pos) !== ${COPY_DATA_TYPE}) break rows`,
+    // A length that no message has leaves no room for a row.
+    'end = pos + 1 + view.getInt32(pos + 1)',
+    'if (end > limit) break rows',
+    `pos += ${COPY_DATA_HEADER_BYTES}`,
+    '}',
     `if (end - pos < ${2 + 4 * columns.length} || view.getInt16(pos) !== ${columns.length}) break rows`,
     'pos += 2',
     ...columns.flatMap((_, i) => decodeField(decoders[i]!, columns, i, arena, maxFieldBytes)),
+    'if (inMessages && pos !== end) break rows',
     'row++',
     `used += rowText + ${arena.rowBytes}`,
     `if (used >= ${arena.batchBytes} || row >= ${arena.maxRows}) { rowStart = pos; break rows }`,

@@ -3,6 +3,7 @@
  * Used where the runtime forbids generated code (`--disallow-code-generation-from-strings`). The same rules: at anything that is
  * not a complete and ordinary row it stops before that row, and the row reader takes it.
  */
+import { COPY_DATA_HEADER_BYTES, COPY_DATA_TYPE } from '../model/copy-message.js'
 import { growText, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
 import type { DecodeRows } from './generate-row-decoder.js'
@@ -25,8 +26,8 @@ export function createRowInterpreter(
   /** 0 where values have no fixed length. */
   const lengths = Int32Array.from(decoders, (decoder) => WIRE_FORMATS[decoder.wire].length ?? 0)
 
-  /** Decodes one row and returns where it ends, or −1 where it is not ordinary. */
-  function decodeRow(bytes: Uint8Array, view: DataView, start: number, end: number): number {
+  /** Decodes one row and returns where it ends, or −1 where it is not ordinary, as one `alone` is that does not end at `end`. */
+  function decodeRow(bytes: Uint8Array, view: DataView, start: number, end: number, alone: boolean): number {
     if (end - start < leastRowBytes || view.getInt16(start) !== count) return -1
     const row = arena.rowCount
     let pos = start + 2
@@ -59,15 +60,23 @@ export function createRowInterpreter(
       }
       if (column.variable) column.offsets[row + 1] = column.textEnd
     }
+    if (alone && pos !== end) return -1
     arena.rowCount++
     arena.usedBytes += textBytes + arena.rowBytes
     return pos
   }
 
-  return (bytes, view, start, end) => {
+  /** The same for a row that is the whole payload of the CopyData message that begins at `start`. */
+  function decodeMessage(bytes: Uint8Array, view: DataView, start: number, limit: number): number {
+    if (limit - start < COPY_DATA_HEADER_BYTES || view.getUint8(start) !== COPY_DATA_TYPE) return -1
+    const end = start + 1 + view.getInt32(start + 1)
+    return end > limit ? -1 : decodeRow(bytes, view, start + COPY_DATA_HEADER_BYTES, end, true)
+  }
+
+  return (bytes, view, start, end, inMessages) => {
     let pos = start
     while (arena.usedBytes < arena.batchBytes && arena.rowCount < arena.maxRows) {
-      const next = decodeRow(bytes, view, pos, end)
+      const next = inMessages ? decodeMessage(bytes, view, pos, end) : decodeRow(bytes, view, pos, end, false)
       if (next === -1) {
         // What the row left behind is overwritten: text ends where the complete rows say.
         for (const column of columns) if (column.variable) column.textEnd = column.offsets[arena.rowCount]!

@@ -301,12 +301,13 @@ async function sendCancel(
 ): Promise<void> {
   const timeout = AbortSignal.timeout(CANCEL_TIMEOUT_MS)
   const tls = session.tls === null ? null : ({ material, use: 'must' } as const)
-  const { socket } = await openTransport(session.address, settings, tls, timeout)
+  const { socket, listen } = await openTransport(session.address, settings, tls, timeout)
   await new Promise<void>((resolve) => {
     socket.on('error', () => undefined)
     socket.once('close', resolve)
     socket.setTimeout(CANCEL_TIMEOUT_MS, () => socket.destroy())
     // The server answers a cancel request by closing. Not closed from here: pgbouncer would forget the request.
+    listen(() => undefined)
     socket.resume()
     socket.write(request)
   })

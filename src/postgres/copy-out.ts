@@ -12,15 +12,19 @@ import { isFatal, toTrunklineError } from './sqlstate.js'
 import type { ServerMessage } from './sqlstate.js'
 import type { Wire, WireConsumer } from './wire.js'
 
+type Visit = (bytes: Uint8Array, start: number, end: number) => void
+type VisitMessages = (bytes: Uint8Array, start: number, end: number) => number
+
 export interface CopyOut {
   /**
    * Gives every piece of CopyData payload that arrives next to `visit`; pieces are split anywhere and valid only during the call.
+   * `visitMessages` is offered whole runs before, as in {@link FrameHandler.copyMessages}; it must not throw.
    *
    * @returns false: CopyDone, `COPY n` and ReadyForQuery were seen, and nothing was visited.
    * @throws CONNECTION_LOST, COPY_INCOMPLETE, CONNECTION_STALLED, DECODE_FAILED, whatever the server says, the signal's reason,
    * and what `visit` throws. Only after an error that the server reported and recovered from is the connection still of use.
    */
-  next(visit: (bytes: Uint8Array, start: number, end: number) => void): Promise<boolean>
+  next(visit: Visit, visitMessages?: VisitMessages): Promise<boolean>
   /** From the `COPY n` tag; null until `next` gave false. */
   readonly rows: number | null
   /** Leaves the copy early; the connection is destroyed. */
@@ -46,10 +50,9 @@ type Phase =
   | 'error_ready'
   | 'failed'
 
-type Visit = (bytes: Uint8Array, start: number, end: number) => void
-
 interface Waiter {
   readonly visit: Visit | null
+  readonly visitMessages: VisitMessages | null
   readonly resolve: (more: boolean) => void
   readonly reject: (error: Error) => void
 }
@@ -96,10 +99,10 @@ export class CopyOutReader implements CopyOut, WireConsumer {
     this.#wire.attach(this)
     this.#options.signal?.addEventListener('abort', this.#onAbort, { once: true })
     this.#wire.sendRaw(copyRequest(sql))
-    await this.#wait(null)
+    await this.#wait(null, null)
   }
 
-  next(visit: Visit): Promise<boolean> {
+  next(visit: Visit, visitMessages: VisitMessages | null = null): Promise<boolean> {
     if (this.#failure !== null) return Promise.reject(this.#failure)
     if (this.#phase === 'complete') return Promise.resolve(false)
     if (this.#waiter !== null) {
@@ -107,7 +110,7 @@ export class CopyOutReader implements CopyOut, WireConsumer {
         new TrunklineError('INTERNAL', 'CopyOut.next was called while a call was pending.'),
       )
     }
-    return this.#wait(visit)
+    return this.#wait(visit, visitMessages)
   }
 
   abandon(): void {
@@ -130,6 +133,14 @@ export class CopyOutReader implements CopyOut, WireConsumer {
       this.#visitFailed = true
       throw error
     }
+  }
+
+  copyMessages(bytes: Uint8Array, start: number, end: number): number {
+    const visitMessages = this.#waiter?.visitMessages ?? null
+    if (visitMessages === null || this.#phase !== 'data') return start
+    const stop = visitMessages(bytes, start, end)
+    if (stop > start) this.#visited = true
+    return stop
   }
 
   /** A table of states: what may come next, and nothing else. */
@@ -180,10 +191,10 @@ export class CopyOutReader implements CopyOut, WireConsumer {
     else this.#fail(this.#cutShort(error))
   }
 
-  #wait(visit: Visit | null): Promise<boolean> {
+  #wait(visit: Visit | null, visitMessages: VisitMessages | null): Promise<boolean> {
     return new Promise<boolean>((resolve, reject) => {
       this.#visited = false
-      this.#waiter = { visit, resolve, reject }
+      this.#waiter = { visit, visitMessages, resolve, reject }
       if (this.#wire.closed) {
         this.#finishClosed()
         return

@@ -69,7 +69,7 @@ export async function login(transport: Transport, options: LoginOptions): Promis
   const { settings, host, passwords, signal } = options
   const { address, tls } = transport
   const where = describeAddress(address)
-  const wire = new Wire(transport.socket, { onAuthRequest: authPolicy(transport, settings, where) })
+  const wire = new Wire(transport, { onAuthRequest: authPolicy(transport, settings, where) })
   const config = {
     connection: wire,
     host: address.host === '' ? address.target : address.host,

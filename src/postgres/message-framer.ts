@@ -5,7 +5,10 @@
  * (https://www.postgresql.org/docs/current/protocol-message-formats.html). Lengths are validated as libpq does before
  * anything is kept: only a handful of types may be long at all. CopyData is never put together: its payload goes out in
  * the pieces in which it arrives, so that a row of a gigabyte needs no memory here. Everything else is handed on whole.
+ * Whole CopyData messages are offered uncut first: PostgreSQL sends one per row, and where rows are short a call for each
+ * costs more than decoding it.
  */
+import { COPY_DATA_HEADER_BYTES, COPY_DATA_TYPE } from '../model/copy-message.js'
 import { DecodeError } from '../model/error.js'
 
 export interface FrameHandler {
@@ -13,6 +16,11 @@ export interface FrameHandler {
   message(type: number, frame: Buffer): boolean
   /** A piece of a CopyData payload. */
   copyData(bytes: Uint8Array, start: number, end: number): void
+  /**
+   * Offered bytes that begin with a whole CopyData message, header included, before they are cut: takes as many whole CopyData
+   * messages as it likes and returns where the first one begins that it did not take; `start` to have them cut as usual.
+   */
+  copyMessages(bytes: Uint8Array, start: number, end: number): number
 }
 
 export const MessageType = {
@@ -22,7 +30,7 @@ export const MessageType = {
   closeComplete: 0x33, // 3
   commandComplete: 0x43, // C
   copyBothResponse: 0x57, // W
-  copyData: 0x64, // d
+  copyData: COPY_DATA_TYPE, // d
   copyDone: 0x63, // c
   copyInResponse: 0x47, // G
   copyOutResponse: 0x48, // H
@@ -61,7 +69,8 @@ const MAX_SHORT_LENGTH = 30_000
 const MAX_TEXT_LENGTH = 16 * 1024 * 1024
 /** PostgreSQL's own limit of an allocation, and with it of a message. */
 const MAX_LENGTH = 0x3fff_ffff
-const HEADER_BYTES = 5
+/** Of every message; CopyData's is known elsewhere, too. */
+const HEADER_BYTES = COPY_DATA_HEADER_BYTES
 
 export class MessageFramer {
   readonly #handler: FrameHandler
@@ -132,7 +141,14 @@ export class MessageFramer {
       }
       const type = bytes[at] ?? 0
       const length = this.#validLength(type, bytes.readUInt32BE(at + 1))
-      if (type !== MessageType.copyData && at + 1 + length <= end) {
+      if (type === MessageType.copyData) {
+        const stop = at + 1 + length <= end ? this.#handler.copyMessages(bytes, at, end) : at
+        if (stop > at) {
+          at = stop
+          this.#position += stop - before
+          continue
+        }
+      } else if (at + 1 + length <= end) {
         const frame = bytes.subarray(at, at + 1 + length)
         at += 1 + length
         this.#position += 1 + length

@@ -13,6 +13,7 @@ import { MessageFramer, MessageType, readCString, readServerMessage } from './me
 import type { FrameHandler } from './message-framer.js'
 import { isFatal } from './sqlstate.js'
 import type { ServerMessage } from './sqlstate.js'
+import type { Transport } from './transport.js'
 
 /** What `pg` has inside its Connection and does not declare. */
 interface PgConnectionInternals extends EventEmitter {
@@ -41,6 +42,12 @@ export interface WireConsumer extends FrameHandler {
   closed(error: Error | null): void
 }
 
+interface Piece {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
 export interface WireOptions {
   /** Looks at each request to authenticate; throwing refuses it. */
   readonly onAuthRequest: (request: AuthRequest) => void
@@ -54,23 +61,26 @@ export class Wire extends PgConnection {
   /** Bytes received, all together. */
   bytesReceived = 0
   readonly #onAuthRequest: (request: AuthRequest) => void
+  readonly #listen: Transport['listen']
   readonly #framer: MessageFramer
   /** Where `pg`'s parser listens: whole messages only, so that nothing stays in it between two. */
   readonly #parserInput = new EventEmitter()
   #consumer: WireConsumer | null = null
-  #held: Buffer | null = null
+  #held: Piece | null = null
   #closeError: Error | null = null
   #closed = false
   #abandoned = false
 
-  constructor(socket: Socket, options: WireOptions) {
-    super({ stream: socket, ssl: false })
+  constructor(transport: Pick<Transport, 'socket' | 'listen'>, options: WireOptions) {
+    super({ stream: transport.socket, ssl: false })
+    this.#listen = transport.listen
     this.#onAuthRequest = options.onAuthRequest
     this.#framer = new MessageFramer({
       message: (type, frame) => this.#message(type, frame),
       copyData: (bytes, start, end) => {
         this.#consumer?.copyData(bytes, start, end)
       },
+      copyMessages: (bytes, start, end) => this.#consumer?.copyMessages(bytes, start, end) ?? start,
     })
   }
 
@@ -98,8 +108,8 @@ export class Wire extends PgConnection {
       this.#consumer?.closed(this.#closeError)
       this.emit('end')
     })
-    socket.on('data', (chunk: Buffer) => {
-      this.#receive(chunk)
+    this.#listen((bytes, length) => {
+      this.#receive(bytes, length)
     })
     // Requests for TLS pause the socket.
     socket.resume()
@@ -140,33 +150,37 @@ export class Wire extends PgConnection {
     this.stream.destroy()
   }
 
-  #receive(chunk: Buffer): void {
-    this.bytesReceived += chunk.length
+  #receive(bytes: Buffer, length: number): void {
+    this.bytesReceived += length
     if (this.#held !== null) {
       // Paused sockets can deliver once more; keep the order.
-      this.#held = Buffer.concat([this.#held, chunk])
+      const { bytes: before, start, end } = this.#held
+      const together = Buffer.concat([before.subarray(start, end), bytes.subarray(0, length)])
+      this.#held = { bytes: together, start: 0, end: together.length }
       return
     }
+    const piece = { bytes, start: 0, end: length }
     if (this.#consumer !== null && !this.#consumer.wantsBytes) {
-      this.#hold(chunk)
+      this.#hold(piece)
       return
     }
-    this.#push(chunk)
+    this.#push(piece)
   }
 
-  #hold(chunk: Buffer): void {
-    this.#held = chunk
+  /** Paused, the socket leaves the bytes where they are. */
+  #hold(piece: Piece): void {
+    this.#held = piece
     this.stream.pause()
   }
 
-  #push(chunk: Buffer): void {
-    let at = 0
+  #push({ bytes, start, end }: Piece): void {
+    let at = start
     try {
-      while (at < chunk.length) {
-        at = this.#framer.push(chunk, at, chunk.length)
+      while (at < end) {
+        at = this.#framer.push(bytes, at, end)
         if (this.#abandoned) return
-        if (at < chunk.length && this.#consumer !== null && !this.#consumer.wantsBytes) {
-          this.#hold(chunk.subarray(at))
+        if (at < end && this.#consumer !== null && !this.#consumer.wantsBytes) {
+          this.#hold({ bytes, start: at, end })
           return
         }
       }
@@ -216,7 +230,8 @@ export class Wire extends PgConnection {
         byteOffset: this.#framer.position,
       })
     }
-    this.#parserInput.emit('data', frame)
+    // A copy: `pg` keeps parts of some messages for later, and the socket reads over them.
+    this.#parserInput.emit('data', Buffer.from(frame))
     return true
   }
 }

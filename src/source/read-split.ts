@@ -72,7 +72,16 @@ async function copySplit(
         failure = error instanceof Error ? error : new Error(String(error))
       }
     }
-    while (await copy.next(visit)) {
+    const visitMessages = (bytes: Uint8Array, start: number, end: number): number => {
+      if (failure !== null) return start
+      try {
+        return decoder.writeMessages(bytes, start, end)
+      } catch (error) {
+        failure = error instanceof Error ? error : new Error(String(error))
+        return start
+      }
+    }
+    while (await copy.next(visit, visitMessages)) {
       signal.throwIfAborted()
       throwIfAny(failure)
       for (let batch = decoder.take(); batch !== null; batch = decoder.take()) await emit(batch)

@@ -8,8 +8,8 @@ interface Seen {
   payload: string
 }
 
-/** Feeds the stream in pieces that end at `cuts`. */
-function frame(stream: Buffer, cuts: readonly number[], stopAt?: string): Seen {
+/** Feeds the stream in pieces that end at `cuts`; of the CopyData messages offered whole, `taken` are taken at a time. */
+function frame(stream: Buffer, cuts: readonly number[], stopAt?: string, taken = 0): Seen {
   const seen: Seen = { messages: [], payload: '' }
   const framer = new MessageFramer({
     message(type, bytes) {
@@ -18,6 +18,18 @@ function frame(stream: Buffer, cuts: readonly number[], stopAt?: string): Seen {
     },
     copyData(bytes, start, end) {
       seen.payload += Buffer.from(bytes.subarray(start, end)).toString('latin1')
+    },
+    copyMessages(bytes, start, end) {
+      const piece = Buffer.from(bytes.subarray(start, end))
+      let at = 0
+      for (let i = 0; i < taken && piece[at] === 0x64 && piece.length - at >= 5; i += 1) {
+        const stop = at + 1 + piece.readInt32BE(at + 1)
+        if (stop > piece.length) break
+        seen.payload += piece.toString('latin1', at + 5, stop)
+        at = stop
+      }
+      expect(taken === 0 || at > 0).toBe(true)
+      return start + at
     },
   })
   const edges = [0, ...[...cuts].sort((a, b) => a - b), stream.length]
@@ -68,13 +80,24 @@ describe('cutting a stream into messages', () => {
     expect(frame(stream, everyByte)).toEqual(expected)
   })
 
+  it('gives the same when CopyData messages are taken whole', () => {
+    for (const taken of [1, 2, 100]) {
+      for (let cut = 0; cut <= 400; cut += 1) expect(frame(stream, [cut], undefined, taken)).toEqual(expected)
+      expect(frame(stream, [3, 9, 400], 'Z', taken)).toEqual(expected)
+    }
+  })
+
   it('goes on behind a message at which it was stopped', () => {
     expect(frame(stream, [3, 9, 400], 'Z')).toEqual(expected)
     expect(frame(stream, [], '1')).toEqual(expected)
   })
 
   it('reserves memory for what arrived, not for what was announced', () => {
-    const framer = new MessageFramer({ message: () => true, copyData: () => undefined })
+    const framer = new MessageFramer({
+      message: () => true,
+      copyData: () => undefined,
+      copyMessages: (_, start) => start,
+    })
     const before = process.memoryUsage()
     const header = Buffer.from('D\x3f\xff\xff\xff', 'latin1')
     framer.push(header, 0, header.length)
