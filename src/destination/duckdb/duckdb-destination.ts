@@ -19,7 +19,7 @@ import { Database } from './database.js'
 import { toDestinationError } from './errors.js'
 import { claimFile } from './file-claim.js'
 import type { DestinationFile } from './inspect-file.js'
-import { inspectFile } from './inspect-file.js'
+import { assertDuckDb, inspectFile } from './inspect-file.js'
 import { CATALOG, foldName, formatTable, quoteName } from './quote.js'
 import { RunFile } from './run-file.js'
 import {
@@ -236,6 +236,7 @@ class DuckDbDestination implements Destination {
       const noteOf = this.#options.publish === 'atomic' ? null : target.path
       const claim = await claimFile(target.path, 'read', noteOf)
       try {
+        if (claim.alone) await assertDuckDb(target, 'read')
         return await this.#withDatabase(async (database) => {
           await database.attach(target.path, { readOnly: true })
           return useConnection(database, (connection) => readSyncStates(connection, sync))

@@ -18,6 +18,8 @@ function openFiles(): Map<string, number> {
 }
 
 export interface FileClaim {
+  /** Nothing else in this process has the file open. */
+  readonly alone: boolean
   release(): void
 }
 
@@ -48,7 +50,7 @@ export async function claimFile(
     release()
     throw error
   }
-  return { release }
+  return { alone: users === 0, release }
 }
 
 function alreadyOpen(file: string, by: string): TrunklineError {

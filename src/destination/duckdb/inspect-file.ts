@@ -18,8 +18,9 @@ export interface DestinationFile {
 }
 
 /**
- * @throws DESTINATION_INVALID for a missing folder, a directory, something that is not a DuckDB file or a newer one;
- *   DESTINATION_READ_ONLY when `write` is asked for and not possible.
+ * Opens nothing: see {@link assertDuckDb}.
+ * @throws DESTINATION_INVALID for a missing folder or a directory; DESTINATION_READ_ONLY when `write` is asked for and not
+ *   possible.
  */
 export async function inspectFile(file: string, write: boolean): Promise<DestinationFile> {
   const folder = path.dirname(path.resolve(file))
@@ -44,7 +45,6 @@ export async function inspectFile(file: string, write: boolean): Promise<Destina
   if (write) {
     await assertWritable(file, path.dirname(real))
   }
-  await assertDuckDb(file, real, write)
   return { path: real, exists: true }
 }
 
@@ -64,11 +64,19 @@ function unwritable(file: string, place: string, cause: unknown): TrunklineError
   })
 }
 
-/** Must not run while this process has the file attached: closing any handle of a file gives up the process's lock on it. */
-async function assertDuckDb(file: string, real: string, write: boolean): Promise<void> {
+/**
+ * Only for who holds the {@link FileClaim} of the file, and alone: closing any handle of a file gives up the locks that this
+ * process has on it, so that a run that has it attached would no longer keep other processes out.
+ * @throws DESTINATION_INVALID for something that is not a DuckDB file, or a newer one
+ */
+export async function assertDuckDb(
+  { path: file, exists }: DestinationFile,
+  use: 'read' | 'write',
+): Promise<void> {
+  if (!exists) return
   const header = Buffer.alloc(HEADER_BYTES)
-  const handle = await open(real, write ? 'r+' : 'r').catch((cause: unknown) => {
-    throw unwritable(file, real, cause)
+  const handle = await open(file, use === 'write' ? 'r+' : 'r').catch((cause: unknown) => {
+    throw unwritable(file, file, cause)
   })
   try {
     await handle.read(header, 0, HEADER_BYTES, 0)

@@ -15,6 +15,7 @@ import { createFile, syncPath } from './database.js'
 import type { FileClaim } from './file-claim.js'
 import { claimFile } from './file-claim.js'
 import type { DestinationFile } from './inspect-file.js'
+import { assertDuckDb } from './inspect-file.js'
 
 export interface Workspace {
   /** What is attached; the run's scratch folder is made beside it. */
@@ -27,6 +28,7 @@ export interface Workspace {
 export async function openDirect(database: Database, target: DestinationFile): Promise<Workspace> {
   const claim = await claimFile(target.path, 'write', target.path)
   try {
+    await assertDuckDb(target, 'write')
     if (!target.exists) await createFile(target.path)
     await database.attach(target.path)
   } catch (error) {
@@ -53,13 +55,20 @@ export async function openAtomic(database: Database, target: DestinationFile): P
   const baseFile = `${work}.json`
   const claim = await claimFile(work, 'write', published)
   try {
-    await lockOut(database, published)
-    let base = await identify(published)
-    const known = await readBase(baseFile)
-    const resumable = known !== null && sameBase(known, base) && (await identify(work)).file !== null
-    if (!resumable) {
-      base = await copyPublished(database, published, work)
-      await writeDurably(baseFile, base)
+    const reading = await claimFile(published, 'read', null)
+    let base: Base
+    try {
+      if (reading.alone) await assertDuckDb(target, 'write')
+      await lockOut(database, published)
+      base = await identify(published)
+      const known = await readBase(baseFile)
+      const resumable = known !== null && sameBase(known, base) && (await identify(work)).file !== null
+      if (!resumable) {
+        base = await copyPublished(database, published, work)
+        await writeDurably(baseFile, base)
+      }
+    } finally {
+      reading.release()
     }
     await database.attach(work, { runNoteOf: published })
     return atomicWorkspace({ published, work, baseFile, base, claim })
