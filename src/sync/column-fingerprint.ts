@@ -12,7 +12,7 @@ export function fingerprintColumn(stream: CatalogStream, column: ReadColumn): Co
   return {
     name: column.field.name,
     number: source?.number ?? 0,
-    sqlType: source === undefined ? '' : describeContent(source),
+    sqlType: `${source === undefined ? '' : describeContent(source)}${asNull(column)}`,
     landing: describeType(column.field.type),
   }
 }
@@ -37,6 +37,11 @@ function describeContent(column: CatalogStream['columns'][number]): string {
   if (column.enumLabels !== null) return `${column.sqlType} ${JSON.stringify(column.enumLabels)}`
   if (column.generated === 'virtual') return `${column.sqlType} as ${column.default ?? ''}`
   return column.sqlType
+}
+
+/** Rows that landed with NULL for what does not fit are other rows than those that would have stopped the stream. */
+function asNull(column: ReadColumn): string {
+  return column.unrepresentable === 'null' ? ', or null' : ''
 }
 
 export function describeType(type: ColumnType): string {
