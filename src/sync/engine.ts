@@ -189,7 +189,8 @@ class SyncRun {
     try {
       groups = await this.#formGroups(tasks)
     } catch (error) {
-      for (const task of tasks) this.#failOrRetry(task, error, round)
+      if (this.#isStopped()) round.again.push(...tasks)
+      else for (const task of tasks) this.#failOrRetry(task, error, round)
       return round
     }
     if (groups.length > 1) {
@@ -218,7 +219,8 @@ class SyncRun {
     try {
       snapshot = await this.#openSnapshot(group)
     } catch (error) {
-      for (const task of group) this.#failOrRetry(task, error, round)
+      if (this.#isStopped()) round.again.push(...group)
+      else for (const task of group) this.#failOrRetry(task, error, round)
       return
     }
     const report = {
