@@ -58,8 +58,10 @@ export async function openParts(
     contents: facts.contents,
     lockTimeoutMs: limits.lockTimeoutMs,
   }
+  // A snapshot exported on a standby while many nested transactions run can come without the list of running transactions
+  // (`sof:1` in its file); whoever imports it then sees each of them once it commits. There the leader reads everything.
   const readers =
-    options.readers === 0
+    options.readers === 0 || context.standby
       ? null
       : await ReaderPool.open(options.readers, { ...options.reader, ticket }, logger)
   return {

@@ -60,7 +60,6 @@ class SyncRun {
   readonly #runId: string
   readonly #reports = new Map<string, StreamReport>()
   readonly #snapshots: SnapshotReport[] = []
-  #standby = false
   /** An error after which nothing else can be done at the destination. */
   #fatal: TrunklineError | null = null
 
@@ -100,7 +99,6 @@ class SyncRun {
     const { source, destination } = this.#options
     const spec = this.#spec
     const check = await this.#firstContact(() => source.check({ signal: this.#signal }))
-    this.#standby = check.standby
     for (const warning of check.warnings) this.#progress.warn(null, warning)
     const catalog = await this.#firstContact(() =>
       source.discover(spec.selection, {
@@ -245,31 +243,21 @@ class SyncRun {
     }
   }
 
-  async #openSnapshot(group: readonly Task[]): Promise<Snapshot> {
+  #openSnapshot(group: readonly Task[]): Promise<Snapshot> {
     const rowSecurityOn = group.filter((task) => task.options.rowSecurity === 'on')
-    const readers = this.#readers()
-    const snapshot = await this.#options.source.openSnapshot(
+    return this.#options.source.openSnapshot(
       group.map((task) => task.stream),
       {
         limits: this.#spec.limits,
-        readers,
+        readers: this.#readers(),
         signal: this.#signal,
         rowSecurityOn: new Set(rowSecurityOn.map((task) => task.stream.name)),
       },
     )
-    if (!snapshot.position.standby || readers === 0) return snapshot
-    // With several hosts, the one that answered now may be another than the one that was asked first.
-    this.#standby = true
-    await snapshot.close()
-    return this.#openSnapshot(group)
   }
 
-  /**
-   * None on a standby: a snapshot exported there while many nested transactions run comes without the list of running
-   * transactions (`sof:1` in its file), so whoever imports it sees each of them once it commits. One connection reads all.
-   */
   #readers(): number {
-    return this.#standby ? 0 : chooseReaders(this.#spec.limits, this.#spec.jobs)
+    return chooseReaders(this.#spec.limits, this.#spec.jobs)
   }
 
   /** Streams of one snapshot, one after another; the longest wait of the durability fence. */

@@ -174,23 +174,33 @@ describe('servers of their own', () => {
     await writer.end()
   })
 
-  test.each([12, 18])('a standby of %i gives a snapshot, its readers and its own position', async (major) => {
-    await using primary = await startServer({ major })
-    const database = await primary.createDatabase()
-    await database.sql(`${TABLE}; CREATE UNLOGGED TABLE fleeting (id int)`)
-    await using standby = await primary.startStandby()
-    await using source = await openSource(standby.url(database.name))
-    const streams = await waitFor(() => discover(source))
-    expect(streamNamed(streams, 'public.fleeting').oddity).toBe('unlogged_on_standby')
-    await using snapshot = await openSnapshot(source, streams, { readers: 2 })
-    expect(snapshot.position.standby).toBe(true)
-    expect(snapshot.position.lsn).toMatch(/\//)
-    expect(snapshot.failed).toMatchObject([
-      { stream: 'public.fleeting', error: { code: 'STREAM_UNSUPPORTED' } },
-    ])
-    expect((await readRows(source, snapshot, streamNamed(snapshot.streams, 'public.t'))).length).toBe(20000)
-    expect(await snapshot.awaitDurable()).toEqual({ durable: true, waitedMs: 0 })
-  })
+  test.each([12, 18])(
+    'a standby of %i gives a snapshot and its own position, and is read by the connection that took it',
+    async (major) => {
+      await using primary = await startServer({ major })
+      const database = await primary.createDatabase()
+      await database.sql(`${TABLE}; CREATE UNLOGGED TABLE fleeting (id int)`)
+      await using standby = await primary.startStandby()
+      await using source = await openSource(standby.url(database.name))
+      const streams = await waitFor(() => discover(source))
+      expect(streamNamed(streams, 'public.fleeting').oddity).toBe('unlogged_on_standby')
+      await using snapshot = await openSnapshot(source, streams, { readers: 2 })
+      expect(snapshot.position.standby).toBe(true)
+      expect(snapshot.position.lsn).toMatch(/\//)
+      expect(snapshot.failed).toMatchObject([
+        { stream: 'public.fleeting', error: { code: 'STREAM_UNSUPPORTED' } },
+      ])
+      expect((await readRows(source, snapshot, streamNamed(snapshot.streams, 'public.t'))).length).toBe(20000)
+      const admin = await standby.connect()
+      const holders = await admin.query<{ n: string }>(
+        `SELECT count(*) AS n FROM pg_stat_activity WHERE datname = $1 AND state = 'idle in transaction'`,
+        [database.name],
+      )
+      await admin.end()
+      expect(holders.rows).toEqual([{ n: '1' }])
+      expect(await snapshot.awaitDurable()).toEqual({ durable: true, waitedMs: 0 })
+    },
+  )
 
   test('a standby that falls behind further than allowed makes us let go', async () => {
     await using primary = await startServer({ major: 15 })

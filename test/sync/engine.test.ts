@@ -162,24 +162,6 @@ describe('readers beside the leader', () => {
     await world.sync({ spec: { limits: { ...DEFAULT_LIMITS, maxConnections: 1 } } })
     expect(world.source.readersAsked).toEqual([0])
   })
-
-  test('are none on a standby, whose exported snapshots may not be whole', async () => {
-    const world = shop('a')
-    world.db.standby = true
-    await world.sync({ spec: { jobs: 2 } })
-    expect(world.source.readersAsked).toEqual([0])
-  })
-
-  test('are let go when a standby answers instead of the primary', async () => {
-    const world = shop('a')
-    await world.sync({
-      step(name) {
-        if (name === 'lock') world.db.standby = true
-      },
-    })
-    expect(world.source.readersAsked).toEqual([1, 0])
-    world.expectExact('a')
-  })
 })
 
 describe('an interruption', () => {
