@@ -30,4 +30,10 @@ export type FromReader =
   | { readonly kind: 'opened'; readonly backendPid: number }
   | { readonly kind: 'batch'; readonly readId: number; readonly batch: Batch }
   | { readonly kind: 'done'; readonly readId: number; readonly rows: number; readonly bytes: number }
-  | { readonly kind: 'error'; readonly readId: number | null; readonly error: ErrorData }
+  /** `fatal`: the reader cannot be used any more. Without a `readId` it always is. */
+  | {
+      readonly kind: 'error'
+      readonly readId: number | null
+      readonly error: ErrorData
+      readonly fatal: boolean
+    }

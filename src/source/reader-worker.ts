@@ -84,10 +84,19 @@ async function read(readId: number, split: Split): Promise<void> {
     active = null
     send({ kind: 'done', readId, ...totals })
   } catch (error) {
+    // Said together with the failure: otherwise the next read could come before it.
+    const fatal = !(await isUsable(connection))
     active = null
-    fail(readId, error)
-    if (connection.lost.aborted) fail(null, connection.lost.reason)
+    fail(readId, error, fatal)
   }
+}
+
+/** Whether the transaction that holds the snapshot goes on. */
+async function isUsable(held: Connection): Promise<boolean> {
+  return held.execute('SELECT').then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Sends when there is credit; until then the COPY rests. */
@@ -111,8 +120,8 @@ async function close(): Promise<void> {
   port.close()
 }
 
-function fail(readId: number | null, error: unknown): void {
-  send({ kind: 'error', readId, error: toErrorData(error) })
+function fail(readId: number | null, error: unknown, fatal = readId === null): void {
+  send({ kind: 'error', readId, error: toErrorData(error), fatal })
 }
 
 function send(message: FromReader): void {

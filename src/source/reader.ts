@@ -31,8 +31,8 @@ export class Reader {
     const worker = new Worker(file, { name: 'trunkline-reader' })
     this.#worker = worker
     worker.on('message', (message: FromReader) => {
-      if (message.kind === 'error' && message.readId === null) this.#fail(fromErrorData(message.error))
-      else this.#listener?.(message)
+      if (message.kind === 'error' && message.fatal) this.#failure ??= fromErrorData(message.error)
+      this.#listener?.(message.kind === 'error' && message.readId === null ? null : message)
     })
     worker.on('error', (error) => {
       this.#fail(died(error))
