@@ -27,6 +27,7 @@ export function describeEvent(event: ProgressEvent, terminal: Terminal): readonl
 }
 
 export function describeStream(report: StreamReport, { style }: Terminal): string {
+  const { verified } = report
   const name = escapeText(report.stream)
   if (report.outcome === 'failed') {
     const error = report.error === null ? 'failed' : describeError(report.error)
@@ -41,7 +42,19 @@ export function describeStream(report: StreamReport, { style }: Terminal): strin
           `${formatNoun(report.rowsLanded, 'row')}`,
           ...(report.rowsDeleted > 0 ? [`${formatCount(report.rowsDeleted)} deleted`] : []),
         ]
+  if (verified?.equal === true) parts.push(style.green('every value equal'))
+  else if (verified) {
+    parts.push(
+      style.red(
+        `${formatCount(verified.missing)} missing and ${formatCount(verified.unexpected)} unexpected at the destination`,
+      ),
+    )
+  }
   const seconds = Math.max(report.seconds, 0.001)
   const rate = report.bytesRead >= WORTH_A_RATE_BYTES ? `, ${formatBytes(report.bytesRead / seconds)}/s` : ''
-  return `${style.green('✓')} ${name}: ${parts.join(', ')} ${style.dim(`in ${formatSeconds(report.seconds)}${rate}`)}`
+  const mark = verified?.equal === false ? style.red('≠') : style.green('✓')
+  // That a first load reads everything is no news.
+  const why =
+    report.generation > 1 && report.fullLoadReason !== null ? `. ${escapeText(report.fullLoadReason)}` : ''
+  return `${mark} ${name}: ${parts.join(', ')} ${style.dim(`in ${formatSeconds(report.seconds)}${rate}${why}`)}`
 }
