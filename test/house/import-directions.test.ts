@@ -67,6 +67,8 @@ test('reads every form of import', () => {
     export type { G } from './g.js'
     const h = await import('./h.js')
     type I = import('./i.js').I
+    const load = () => require('./k.cjs')
+    const loaded = require('./l.cjs')
     const notAnImport = "import j from './j.js'"
   `
   expect(readImports('x.ts', text)).toEqual([
@@ -79,5 +81,7 @@ test('reads every form of import', () => {
     { kind: 'type', specifier: './g.js' },
     { kind: 'lazy', specifier: './h.js' },
     { kind: 'type', specifier: './i.js' },
+    { kind: 'lazy', specifier: './k.cjs' },
+    { kind: 'static', specifier: './l.cjs' },
   ])
 })

@@ -26,13 +26,13 @@ export function readText(path: string): string {
   return readFileSync(join(projectFolder, path), 'utf8')
 }
 
-/** How a module is imported: `type` leaves no trace at run time, `lazy` is `import()`, at the first use. */
+/** How a module is imported: `type` leaves no trace at run time, `lazy` is `import()` or, in a function, `require()`, at the first use. */
 export interface ModuleImport {
   readonly kind: 'static' | 'type' | 'lazy'
   readonly specifier: string
 }
 
-/** Every import, export-from, `import()` and `import()` type of a source, read by the compiler's parser. */
+/** Every import, export-from, `import()`, `require()` and `import()` type of a source, read by the compiler's parser. */
 export function readImports(path: string, text: string): ModuleImport[] {
   const found: ModuleImport[] = []
   const add = (kind: ModuleImport['kind'], specifier: ts.Node | undefined): void => {
@@ -50,6 +50,12 @@ export function readImports(path: string, text: string): ModuleImport[] {
       if (ts.isLiteralTypeNode(node.argument)) add('type', node.argument.literal)
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       add('lazy', node.arguments[0])
+    } else if (
+      ts.isCallExpression(node) &&
+      ts.isIdentifier(node.expression) &&
+      node.expression.text === 'require'
+    ) {
+      add(ts.findAncestor(node, ts.isFunctionLike) ? 'lazy' : 'static', node.arguments[0])
     }
     ts.forEachChild(node, visit)
   }

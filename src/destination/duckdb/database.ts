@@ -5,6 +5,7 @@
  * of Trunkline, opens the file by itself between `attach` and `detach`.
  */
 import { chmod, link, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api'
@@ -42,7 +43,9 @@ export class Database {
 
   /** An instance with no file yet. Nothing is ever fetched, loaded as an extension, or written to the home directory. */
   static async start(limits: DatabaseLimits): Promise<Database> {
-    const api = await import('@duckdb/node-api')
+    // CommonJS: an import() would parse its hundred files for export names first, which takes longer than loading it.
+    const require = createRequire(import.meta.url)
+    const api = require('@duckdb/node-api') as DuckDbApi
     const instance = await api.DuckDBInstance.create(':memory:', {
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
