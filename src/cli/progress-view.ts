@@ -1,4 +1,5 @@
-/** How a run shows while it goes on: bars on a terminal, lines elsewhere, events for programs, nothing with -q. */
+/** How a run shows while it goes on: bars on a terminal, lines elsewhere, events for programs (and bars for whoever
+ * looks on), nothing with -q. */
 import type { ProgressEvent } from '../model/report.js'
 import { escapeJson } from './escape.js'
 import { describeEvent } from './event-lines.js'
@@ -21,22 +22,32 @@ export interface ProgressView {
 }
 
 export function createProgressView(terminal: Terminal): ProgressView {
-  if (terminal.json) return createEventView(terminal)
+  if (terminal.json) return createEventView(terminal, watched(terminal) ? createBars(terminal) : null)
   if (terminal.quiet) return createQuietView(terminal)
   return terminal.interactive ? createBars(terminal) : createLineView(terminal)
 }
 
-function createEventView(terminal: Terminal): ProgressView {
+/** Somebody looks on while a program takes the events. */
+function watched(terminal: Terminal): boolean {
+  return terminal.interactive && !terminal.quiet && !terminal.outIsTerminal
+}
+
+function createEventView(terminal: Terminal, bars: ProgressView | null): ProgressView {
   let written = Promise.resolve()
   return {
-    start: () => undefined,
+    start: () => bars?.start(),
     onProgress: (event) => {
       written = written.then(() => terminal.out(formatEvent(event)))
+      bars?.onProgress(event)
     },
     note: (line) => {
-      terminal.note(line)
+      if (bars === null) terminal.note(line)
+      else bars.note(line)
     },
-    close: () => written,
+    close: async () => {
+      await bars?.close()
+      await written
+    },
   }
 }
 
