@@ -118,6 +118,8 @@ export class CopyFile {
       const connection = await instance.connect()
       await connection.run("SET TimeZone = 'UTC'")
       const reader = await connection.runAndReadAll(sql, values)
+      // An open connection would keep the file, and other processes from it.
+      connection.closeSync()
       const names = reader.columnNames()
       return reader
         .getRows()
