@@ -35,6 +35,15 @@ export function encodeParquet(
   batches: readonly Batch[],
   options: ParquetOptions = {},
 ): Uint8Array[] {
+  return [...parquetPieces(fields, batches, options)]
+}
+
+/** The same, each page made only when it is asked for: what has been written need not be kept. */
+export function* parquetPieces(
+  fields: readonly Field[],
+  batches: readonly Batch[],
+  options: ParquetOptions = {},
+): Generator<Uint8Array, void, undefined> {
   const filled = batches.filter((batch) => batch.rowCount > 0)
   const optional = fields.map(
     (field, index) => field.nullable || filled.some((batch) => batch.columns[index]!.nullCount > 0),
@@ -42,7 +51,7 @@ export function encodeParquet(
   const schema = parquetSchema(fields, optional)
   const rowCount = filled.reduce((sum, batch) => sum + batch.rowCount, 0)
 
-  const pieces: Uint8Array[] = [MAGIC]
+  yield MAGIC
   let offset = MAGIC.length
   const chunks: ThriftValue[] = []
   if (rowCount > 0) {
@@ -50,7 +59,7 @@ export function encodeParquet(
       const start = offset
       for (const batch of filled) {
         const page = encodeDataPage(batch, leaf)
-        pieces.push(...page.chunks)
+        yield* page.chunks
         offset += page.bytes
       }
       const bytes = i64(offset - start)
@@ -90,6 +99,6 @@ export function encodeParquet(
   const tail = new Uint8Array(4 + MAGIC.length)
   new DataView(tail.buffer).setInt32(0, footer.length, true)
   tail.set(MAGIC, 4)
-  pieces.push(footer, tail)
-  return pieces
+  yield footer
+  yield tail
 }

@@ -9,17 +9,20 @@
  * checkpoint included): lineitem 4.2 to 12.8, events with JSON 3.5 to 8.3, and even without text, narrow 0.8 to 0.9. The appender
  * also held the JavaScript thread for seconds while it compressed.
  */
+import type { FileHandle } from 'node:fs/promises'
 import { open, rm } from 'node:fs/promises'
 import path from 'node:path'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import type { Batch } from '../../batch/batch.js'
-import { encodeParquet } from '../../codec/parquet-plain.js'
+import { parquetPieces } from '../../codec/parquet-plain.js'
 import type { Field } from '../../model/column-type.js'
 import { formatDuckDbType } from './column-types.js'
 import { quoteName, quoteText } from './quote.js'
-import type { RowGroup } from './row-groups.js'
-import { ROW_GROUP_ROWS, RowGroups } from './row-groups.js'
+import { RowGroupCutter } from './row-groups.js'
 import type { ConstantColumn } from './table-columns.js'
+
+/** Pages are written as soon as they come to this much. */
+const WRITE_BYTES = 1024 * 1024
 
 export interface LoaderOptions {
   /** Used by nobody else until `finish` or `discard`. */
@@ -38,9 +41,12 @@ export class ParquetLoader {
   readonly #options: LoaderOptions
   /** The fields by position: no name of the source meets a reader that folds or interprets names. */
   readonly #fields: readonly Field[]
-  readonly #groups = new RowGroups()
-  /** Files being filled into the next part. */
+  readonly #cutter = new RowGroupCutter()
+  /** Rows of the group in the making that are in no file yet. */
+  #unwritten: Batch[] = []
+  /** What the next insert brings in. */
   #files: string[] = []
+  #groupCount = 0
   #fileCount = 0
   /** The insert under way, if any; rejects as the insert did. */
   #inserting: Promise<void> = Promise.resolve()
@@ -53,18 +59,21 @@ export class ParquetLoader {
 
   /** Resolves when the next batch may come. */
   async write(batch: Batch): Promise<void> {
-    for (const group of this.#groups.add(batch)) {
-      await this.#writeFile(group)
+    const { threads } = this.#options
+    for (const part of this.#cutter.cut(batch)) {
+      this.#unwritten.push(part.batch)
+      // A thread takes a file at a time: only where there is but one can a group be spread over several.
+      if (part.ends !== null || threads === 1) await this.#writeFile()
+      if (part.ends === null) continue
+      this.#groupCount++
       // A short group goes alone: two of them in one thread would leave a part of a row group behind.
-      const full = group.rows === ROW_GROUP_ROWS && this.#files.length < this.#options.threads
-      if (!full) await this.#startInsert()
+      if (part.ends === 'wide' || this.#groupCount === threads) await this.#startInsert()
     }
   }
 
   /** Resolves when every row is in the table. */
   async finish(): Promise<void> {
-    const rest = this.#groups.end()
-    if (rest) await this.#writeFile(rest)
+    await this.#writeFile()
     await this.#startInsert()
     await this.#inserting
   }
@@ -76,14 +85,15 @@ export class ParquetLoader {
     await removeFiles(this.#files).catch(() => undefined)
   }
 
-  async #writeFile({ batches }: RowGroup): Promise<void> {
+  async #writeFile(): Promise<void> {
+    if (this.#unwritten.length === 0) return
+    const named = this.#unwritten.map((batch) => ({ ...batch, fields: this.#fields }))
+    this.#unwritten = []
     const file = path.join(this.#options.scratchDir, `${this.#options.label}-${this.#fileCount++}.parquet`)
     this.#files.push(file)
-    const named = batches.map((batch) => ({ ...batch, fields: this.#fields }))
-    const pieces = encodeParquet(this.#fields, named)
     const handle = await open(file, 'wx', 0o600)
     try {
-      await writeAll(handle, pieces)
+      await writeAll(handle, parquetPieces(this.#fields, named))
     } finally {
       await handle.close()
     }
@@ -97,6 +107,7 @@ export class ParquetLoader {
     const files = this.#files
     if (files.length === 0) return
     this.#files = []
+    this.#groupCount = 0
     this.#inserting = this.#insert(files)
     // Seen by the next write or by finish; until then it is nobody's unhandled rejection.
     this.#inserting.catch(() => undefined)
@@ -111,11 +122,22 @@ export class ParquetLoader {
   }
 }
 
+async function writeAll(handle: FileHandle, pieces: Iterable<Uint8Array>): Promise<void> {
+  let gathered: Uint8Array[] = []
+  let bytes = 0
+  for (const piece of pieces) {
+    gathered.push(piece)
+    bytes += piece.length
+    if (bytes < WRITE_BYTES) continue
+    await writeGathered(handle, gathered)
+    gathered = []
+    bytes = 0
+  }
+  if (gathered.length > 0) await writeGathered(handle, gathered)
+}
+
 /** A full disk shows as a write of fewer bytes before it shows as an error. */
-async function writeAll(
-  handle: Awaited<ReturnType<typeof open>>,
-  pieces: readonly Uint8Array[],
-): Promise<void> {
+async function writeGathered(handle: FileHandle, pieces: readonly Uint8Array[]): Promise<void> {
   const { bytesWritten } = await handle.writev(pieces)
   let skip = bytesWritten
   for (const piece of pieces) {

@@ -13,41 +13,33 @@ export const ROW_GROUP_ROWS = 122_880
 /** Rows so wide that a group of them would not fit in little memory go in shorter groups. */
 export const ROW_GROUP_BYTES = 32 * 1024 * 1024
 
-export interface RowGroup {
-  readonly batches: readonly Batch[]
-  readonly rows: number
+/** Rows of one group: all of it, or what one batch has of it. */
+export interface GroupPart {
+  readonly batch: Batch
+  /** With these rows the group has as many as DuckDB keeps together, or is so wide that it ends before; else it goes on. */
+  readonly ends: 'full' | 'wide' | null
 }
 
-export class RowGroups {
-  #batches: Batch[] = []
+export class RowGroupCutter {
   #rows = 0
-  #bytes = 0
+  #bytes = 0;
 
-  /** What is left; null when nothing is. */
-  end(): RowGroup | null {
-    return this.#rows === 0 ? null : this.#take()
-  }
-
-  /** Yields the groups that the batch completes. */
-  *add(batch: Batch): Generator<RowGroup, void, undefined> {
+  /** The rows of a batch, cut where groups end. */
+  *cut(batch: Batch): Generator<GroupPart, void, undefined> {
     let start = 0
     while (start < batch.rowCount) {
       const count = Math.min(batch.rowCount - start, ROW_GROUP_ROWS - this.#rows)
       const slice = sliceRows(batch, start, count)
-      this.#batches.push(slice)
       this.#rows += count
       this.#bytes += slice.columns.reduce((sum, { values }) => sum + values.length, 0)
       start += count
-      if (this.#rows === ROW_GROUP_ROWS || this.#bytes >= ROW_GROUP_BYTES) yield this.#take()
+      const ends = this.#rows === ROW_GROUP_ROWS ? 'full' : this.#bytes >= ROW_GROUP_BYTES ? 'wide' : null
+      if (ends !== null) {
+        this.#rows = 0
+        this.#bytes = 0
+      }
+      yield { batch: slice, ends }
     }
-  }
-
-  #take(): RowGroup {
-    const group = { batches: this.#batches, rows: this.#rows }
-    this.#batches = []
-    this.#rows = 0
-    this.#bytes = 0
-    return group
   }
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { rows } from '../../../src/batch/rows.js'
-import { ROW_GROUP_ROWS, RowGroups, sliceRows } from '../../../src/destination/duckdb/row-groups.js'
+import { ROW_GROUP_ROWS, RowGroupCutter, sliceRows } from '../../../src/destination/duckdb/row-groups.js'
 import type { Field } from '../../../src/model/column-type.js'
 import { makeBatch } from '../make-batch.js'
 
@@ -28,25 +28,25 @@ describe('row groups', () => {
     )
   })
 
-  it('makes groups of exactly one row group, and gives out the rest at the end', () => {
-    const groups = new RowGroups()
+  it('cuts batches where a group has exactly as many rows as DuckDB keeps together', () => {
+    const cutter = new RowGroupCutter()
     const batch = makeBatch(
       FIELDS,
       Array.from({ length: 50_001 }, (_, n) => [n % 100, null, 'x']),
     )
-    const made = [0, 1, 2, 3, 4].flatMap(() => [...groups.add(batch)])
-    expect(made.map((group) => group.rows)).toEqual([ROW_GROUP_ROWS, ROW_GROUP_ROWS])
-    expect(made.map((group) => group.batches.reduce((sum, part) => sum + part.rowCount, 0))).toEqual([
-      ROW_GROUP_ROWS,
-      ROW_GROUP_ROWS,
-    ])
-    expect(groups.end()?.rows).toBe(5 * 50_001 - 2 * ROW_GROUP_ROWS)
-    expect(groups.end()).toBeNull()
+    const parts = [0, 1, 2, 3, 4].flatMap(() => [...cutter.cut(batch)])
+    const groups = [0]
+    for (const { batch: rows, ends } of parts) {
+      groups[groups.length - 1] = (groups.at(-1) ?? 0) + rows.rowCount
+      if (ends === 'full') groups.push(0)
+    }
+    expect(groups).toEqual([ROW_GROUP_ROWS, ROW_GROUP_ROWS, 5 * 50_001 - 2 * ROW_GROUP_ROWS])
+    expect(parts.filter(({ ends }) => ends !== null)).toHaveLength(2)
   })
 
   it('ends a group early when its rows are wide', () => {
-    const groups = new RowGroups()
+    const cutter = new RowGroupCutter()
     const wide = makeBatch(FIELDS, [[1, true, 'w'.repeat(40 * 1024 * 1024)]])
-    expect([...groups.add(wide)].map((group) => group.rows)).toEqual([1])
+    expect([...cutter.cut(wide)].map(({ ends }) => ends)).toEqual(['wide'])
   })
 })
