@@ -5,7 +5,7 @@ import { startRuns } from './child.js'
 import type { DuckDbPlace } from './duckdb-place.js'
 import { makeDuckDbPlace } from './duckdb-place.js'
 
-const ROWS = 20_000
+const ROWS = 4_000
 
 describe.each(['direct', 'atomic'] as const)('a DuckDB run that is killed (%s)', (publish) => {
   let place: DuckDbPlace
