@@ -1,9 +1,10 @@
 /**
  * Loads batches by way of Parquet files of our own in a private folder, which DuckDB reads by itself, off the JavaScript thread.
  *
- * A file is one row group. When there is one for each of DuckDB's threads they go in by one INSERT, and while it runs the next
- * ones are written: two parts exist at most, one on its way in and one being filled. The files are plain and uncompressed, live
- * for a second or two, and nothing flushes them to disk.
+ * With several threads a file is one row group; with one, a batch, or what of it belongs to the group, so that no batch is kept.
+ * When there is a group for each of DuckDB's threads they go in by one INSERT, and while it runs the next ones are written: two
+ * parts exist at most, one on its way in and one being filled. The files are plain and uncompressed, live for a second or two,
+ * and nothing flushes them to disk.
  *
  * Measured against the appender with whole vectors copied (Node 20, DuckDB 1.5.6, two busy cores, processor seconds for 3 M rows,
  * checkpoint included): lineitem 4.2 to 12.8, events with JSON 3.5 to 8.3, and even without text, narrow 0.8 to 0.9. The appender
