@@ -61,6 +61,10 @@ const MEMORY_BYTES_PER_THREAD = 32 * MIB
  */
 const MEMORY_BYTES_PER_COLUMN = 768 * 1024
 const MEMORY_BYTES_BESIDE_COLUMNS = 64 * MIB
+/** DuckDB holds a value in the page that it reads, in the vector, and in the block that it writes, rounded up. */
+const MEMORY_PER_LARGE_BATCH = 3
+/** Only a large value makes a batch that large. */
+const LARGE_BATCH_BYTES = 16 * MIB
 
 const CAPABILITIES: DestinationCapabilities = {
   landings: new Set(['replace', 'upsert', 'append'] as const),
@@ -210,6 +214,7 @@ class DuckDbDestination implements Destination {
           fresh,
           present,
           ours,
+          makeRoomFor: (batchBytes) => this.#makeRoomFor(run, batchBytes),
           onRows: (rows) => {
             run.runFile.addRows(rows)
           },
@@ -342,6 +347,12 @@ class DuckDbDestination implements Destination {
     const columns = [...run.columnCounts.values()].reduce((sum, count) => sum + count, columnCount)
     const columnBytes = columns * MEMORY_BYTES_PER_COLUMN * this.#limits().threads
     await run.database.allowMemory(MEMORY_BYTES_BESIDE_COLUMNS + columnBytes)
+  }
+
+  /** For a value that would not fit, unless the limit was given. */
+  async #makeRoomFor(run: OpenRun, batchBytes: number): Promise<void> {
+    if (this.#options.memoryLimitBytes !== undefined || batchBytes < LARGE_BATCH_BYTES) return
+    await run.database.allowMemory(this.#limits().memoryLimitBytes + MEMORY_PER_LARGE_BATCH * batchBytes)
   }
 
   #requireRun(): OpenRun {

@@ -48,6 +48,8 @@ export interface WriterContext {
   readonly ours: boolean
   /** Runs the commit while no other writer commits, after checking that the lease is still held. */
   readonly commitAlone: (commit: () => Promise<void>) => Promise<void>
+  /** Before a batch is loaded; what it takes depends on its bytes where one value is large. */
+  readonly makeRoomFor: (batchBytes: number) => Promise<void>
   readonly onRows: (rows: number) => void
   readonly onEnd: (writer: StreamWriter) => void
 }
@@ -99,6 +101,7 @@ export class DuckDbStreamWriter implements StreamWriter {
     if (batch.rowCount === 0) return
     try {
       this.#loader ??= await this.#openLoader()
+      await this.#context.makeRoomFor(batch.buffer.byteLength)
       await this.#loader.write(batch)
       this.#context.onRows(batch.rowCount)
     } catch (error) {
@@ -303,7 +306,10 @@ export class DuckDbStreamWriter implements StreamWriter {
     await this.#query(`CREATE TEMP TABLE ${temporary(table)} (${formatColumns(fields, [])})`)
     const loader = this.#loadInto(temporary(table), fields, [])
     try {
-      for await (const batch of batches) await loader.write(batch)
+      for await (const batch of batches) {
+        await this.#context.makeRoomFor(batch.buffer.byteLength)
+        await loader.write(batch)
+      }
       await loader.finish()
     } catch (error) {
       await loader.discard()
