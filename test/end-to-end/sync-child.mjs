@@ -3,9 +3,9 @@
  * One sync by the built library in a process of its own: `node sync-child.mjs '{"source": …, "destination": …}'`.
  * Prints what became of it, and the highest resident memory of the process, as one line of JSON.
  */
-import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { URL } from 'node:url'
+import { peakBytes } from './peak-memory.mjs'
 
 const built = new URL('../../dist/', import.meta.url)
 /** @type {typeof import('../../src/index.js')} */
@@ -25,14 +25,3 @@ try {
   error = { code, message, hint, retry, context }
 }
 process.stdout.write(`${JSON.stringify({ report, error, peakBytes: peakBytes() })}\n`)
-
-/** maxRSS starts at what the parent had, where a process is made by a fork; Linux tells what this program had. */
-function peakBytes() {
-  try {
-    const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))
-    if (line) return Number(line[1]) * 1024
-  } catch {
-    // Not Linux.
-  }
-  return process.resourceUsage().maxRSS * 1024
-}

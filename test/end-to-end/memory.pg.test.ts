@@ -1,0 +1,42 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type SpecialServer, startServer, type TestDatabase } from '../server/servers.js'
+
+const MIB = 1024 * 1024
+const SMALL = 1_000_000
+const LARGE = 4_000_000
+/** What one process takes more than another that does the same. The rows that the large table has more are 400 MiB. */
+const MARGIN = 32 * MIB
+/** For files and one reader. */
+const MEMORY_BOUND = 200 * MIB
+
+// One server: what it is asked for differs by version, what comes of it does not.
+let server: SpecialServer
+let db: TestDatabase
+beforeAll(async () => {
+  server = await startServer({ major: 15 })
+  db = await server.createDatabase()
+  await db.sql(`
+    CREATE TABLE large (id int PRIMARY KEY, at timestamptz, v text);
+    INSERT INTO large SELECT g, timestamptz '2026-01-01' + g * interval '1 second', 'row ' || g || repeat(md5(g::text), 3)
+      FROM generate_series(1, ${LARGE}) g;
+    CREATE TABLE small (id int PRIMARY KEY, at timestamptz, v text);
+    INSERT INTO small SELECT * FROM large WHERE id <= ${SMALL}`)
+})
+afterAll(() => server.close())
+
+test('the memory that reading takes does not grow with the rows of a table', async () => {
+  const small = await readInChild('public.small')
+  const large = await readInChild('public.large')
+  expect([small.rows, large.rows]).toEqual([SMALL, LARGE])
+  expect(large.peakBytes).toBeLessThan(small.peakBytes * 1.1 + MARGIN)
+  expect(large.peakBytes).toBeLessThan(MEMORY_BOUND)
+})
+
+async function readInChild(stream: string): Promise<{ readonly rows: number; readonly peakBytes: number }> {
+  const program = fileURLToPath(new URL('read-child.mjs', import.meta.url))
+  const { stdout } = await promisify(execFile)(process.execPath, [program, db.url, stream])
+  return JSON.parse(stdout) as { readonly rows: number; readonly peakBytes: number }
+}
