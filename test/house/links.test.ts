@@ -13,7 +13,7 @@ function findPages(folder: string): string[] {
   })
 }
 
-const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...findPages('docs'), ...findPages('examples')]
+const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...findPages('docs')]
 
 describe('pages', () => {
   test.each(pages)('%s links only to what is there', (page) => {
