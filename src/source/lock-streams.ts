@@ -135,7 +135,8 @@ function explain(error: TrunklineError, stream: CatalogStream): TrunklineError {
   const context = { ...error.context, stream: stream.name }
   if (error.code === 'STREAM_MISSING') {
     return new TrunklineError('STREAM_CHANGED', `${stream.name} is no longer there under this name.`, {
-      hint: 'It was dropped or renamed since it was discovered; a retry discovers anew.',
+      hint: 'It was dropped or renamed since it was discovered. Run again: each run discovers anew.',
+      retry: 'never',
       context,
     })
   }

@@ -128,7 +128,8 @@ function assertSame(before: CatalogStream, now: CatalogStream | undefined): Cata
       ? `${before.name} was dropped, or dropped and made anew, since it was discovered.`
       : `${before.name} is now called ${now.name}.`
   throw new TrunklineError('STREAM_CHANGED', what, {
-    hint: 'A retry discovers anew; if a name in the configuration changed, change it there.',
+    hint: 'Run again: each run discovers anew. If a name in the configuration changed, change it there.',
+    retry: 'never',
     context: { stream: before.name },
   })
 }
