@@ -54,7 +54,24 @@ export interface TestRole {
 
 /** A `describe` per major under test. */
 export function onEachServer(name: string, body: (server: TestServer) => void): void {
-  for (const shared of inject('servers')) {
+  describeOn(inject('servers'), name, body)
+}
+
+/** As {@link onEachServer}, for what depends on anything but the server and takes long: only on the newest under test. */
+export function onNewestServer(name: string, body: (server: TestServer) => void): void {
+  const servers = inject('servers')
+  const newest = Math.max(...servers.map((server) => server.major))
+  describeOn(
+    servers.filter((server) => server.major === newest),
+    name,
+    body,
+  )
+}
+
+type SharedServers = ReturnType<typeof inject<'servers'>>
+
+function describeOn(servers: SharedServers, name: string, body: (server: TestServer) => void): void {
+  for (const shared of servers) {
     describe(`${name} on PostgreSQL ${shared.major}`, () => {
       const databases: OwnedDatabase[] = []
       let failed = false

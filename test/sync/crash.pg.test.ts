@@ -5,8 +5,8 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
-import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { onEachServer, onNewestServer, type TestDatabase } from '../server/servers.js'
 import { streamOf, Warehouse } from './real.js'
 import { makeRandom } from './writers.js'
 
@@ -15,8 +15,7 @@ const ROWS = 40_000
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const SEED = Number(process.env['TRUNKLINE_CRASH_SEED'] ?? 1)
 /** Where a process dies is a matter of the destination, so the newest server is enough unless all are asked for. */
-const MAJORS = inject('servers').map((server) => server.major)
-const NEWEST = Math.max(...MAJORS)
+const onServers = FULL ? onEachServer : onNewestServer
 
 interface Phase {
   readonly name: 'read' | 'stage' | 'commit' | 'deletes'
@@ -37,8 +36,7 @@ const PHASES: readonly Phase[] = [
   { name: 'deletes', calls: 1, longestMs: 150, firstLoad: false, kills: FULL ? 10 : 5 },
 ]
 
-onEachServer('kill -9', (server) => {
-  if (server.major !== NEWEST && !FULL) return
+onServers('kill -9', (server) => {
   let db: TestDatabase
   let folder = ''
   let child = ''
