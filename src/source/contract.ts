@@ -8,6 +8,7 @@ import type { Batch } from '../batch/batch.js'
 import type { DecoderColumn, WireFormat } from '../codec/decoder-column.js'
 import type { Catalog, CatalogStream } from '../model/catalog.js'
 import type { SourcePosition } from '../model/checkpoint.js'
+import type { SplitRange } from '../model/split-range.js'
 import type { Field } from '../model/column-type.js'
 import type { Limits, Selection, SpecialValue } from '../model/sync-spec.js'
 import type { Xid8 } from '../model/xid.js'
@@ -71,7 +72,7 @@ export interface SourceCheck {
 
 export interface SnapshotOptions {
   readonly limits: Limits
-  /** Readers to open beside the leader; 0 reads on the leader's own connection and thread. */
+  /** Readers beside the leader, at most; 0 reads on the leader's own connection and thread. */
   readonly readers: number
   readonly signal?: AbortSignal
   /** Streams whose row security is accepted. */
@@ -85,6 +86,11 @@ export interface Snapshot extends AsyncDisposable {
   readonly horizon: Xid8
   /** Age of that transaction, where the role may see it. */
   readonly horizonAgeSeconds: number | null
+  /**
+   * Splits that can be read at the same time; 1 where the leader's own connection reads. A read beyond that waits for a
+   * reader. Readers are opened when first needed.
+   */
+  readonly maxReaders: number
   /** The streams as they are under the lock, which is what must be planned with. */
   readonly streams: readonly CatalogStream[]
   readonly failed: readonly { readonly stream: string; readonly error: unknown }[]
@@ -133,7 +139,13 @@ export interface RowWindow {
 export interface StreamRead {
   readonly stream: CatalogStream
   readonly columns: readonly ReadColumn[]
-  readonly rows: { readonly kind: 'full' } | { readonly kind: 'since'; readonly window: RowWindow }
+  readonly rows:
+    | {
+        readonly kind: 'full'
+        /** Only these parts, each as a split of its own, as an interrupted load left them; absent: the planner divides. */
+        readonly ranges?: readonly SplitRange[]
+      }
+    | { readonly kind: 'since'; readonly window: RowWindow }
   readonly where: string | null
   /** Adds {@link XMIN_FIELD} as the last column. */
   readonly withXmin: boolean
@@ -168,6 +180,8 @@ export interface TypeOptions {
 export interface Split {
   readonly stream: string
   readonly index: number
+  /** The part of the stream that it is. */
+  readonly range: SplitRange
   /** The whole COPY statement. */
   readonly copySql: string
   readonly columns: readonly DecoderColumn[]

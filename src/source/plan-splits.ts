@@ -25,6 +25,7 @@ export function planSplits(
     {
       stream: stream.name,
       index: 0,
+      range: { kind: 'all' },
       copySql: copySql(read),
       columns: decoded,
       maxFieldBytes: limits.maxFieldBytes,

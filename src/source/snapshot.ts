@@ -92,6 +92,10 @@ export class PostgresSnapshot implements Snapshot {
     else lost.addEventListener('abort', onLost, { once: true, signal: this.#closed.signal })
   }
 
+  get maxReaders(): number {
+    return Math.max(1, this.#parts.readers?.size ?? 1)
+  }
+
   get signal(): AbortSignal {
     return this.#lost.signal
   }
@@ -114,7 +118,7 @@ export class PostgresSnapshot implements Snapshot {
     if (read.where !== null) await assertCondition(read.stream, read.where)
     return planSplits(read, {
       settings: this.#settings(read.stream),
-      readers: Math.max(1, this.#parts.readers?.size ?? 1),
+      readers: this.maxReaders,
     })
   }
 

@@ -132,6 +132,7 @@ class ModelSnapshotReader implements Snapshot {
   readonly position: SourcePosition
   readonly horizon: Xid8
   readonly horizonAgeSeconds = null
+  readonly maxReaders = 1
   readonly streams: readonly CatalogStream[]
   readonly failed: readonly { stream: string; error: unknown }[]
   readonly lost = new AbortController()
@@ -188,6 +189,7 @@ class ModelSnapshotReader implements Snapshot {
       {
         stream: read.stream.name,
         index: 0,
+        range: { kind: 'all' },
         copySql: JSON.stringify({
           where: read.where,
           columns: read.columns.map((column) => column.source),
