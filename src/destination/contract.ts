@@ -7,11 +7,12 @@
  * Promises every destination keeps and the conformance suite checks:
  * - Rows and checkpoint become durable in one commit, or neither does; a returned `commit` is durable.
  * - A reader of the destination sees a stream before or after a commit, never between.
- * - A writer that lost the lease cannot commit: FENCED.
+ * - What is saved of a load that goes on is not seen by readers, and a run that dies leaves it as it was saved last.
+ * - A writer that lost the lease cannot commit or save: FENCED.
  * - A table that another sync owns, or that Trunkline did not make, is never touched: TABLE_OWNED.
  */
 import type { Batch } from '../batch/batch.js'
-import type { Checkpoint } from '../model/checkpoint.js'
+import type { Checkpoint, LoadProgress } from '../model/checkpoint.js'
 import type { Field } from '../model/column-type.js'
 import type { Deletes, Landing } from '../model/sync-spec.js'
 import type { VerifyResult } from '../model/report.js'
@@ -20,6 +21,8 @@ export interface DestinationCapabilities {
   readonly landings: ReadonlySet<Landing>
   readonly deletes: boolean
   readonly verify: boolean
+  /** Can save a load that is not over, and go on in it. */
+  readonly resume: boolean
   /** Two names that the destination cannot tell apart fold to the same text. */
   readonly foldName: (name: string) => string
   readonly maxNameBytes: number
@@ -55,7 +58,7 @@ export interface OpenOptions {
 export type StateEdit =
   /** Leave the stream out of runs, or take it in again. */
   | { readonly kind: 'pause'; readonly paused: boolean }
-  /** Forget the checkpoint: the next run loads a new generation. */
+  /** Forget the checkpoint, and what there is of a load: the next run loads a new generation from the start. */
   | { readonly kind: 'resync' }
   /** Take the stream's present rows as they are, and never read it again until resumed. */
   | { readonly kind: 'skip' }
@@ -73,11 +76,22 @@ export interface StreamState {
   /** Commits of this stream, counted up. */
   readonly runSeq: number
   readonly runId: string
+  /** Before the first commit: when the load was saved. */
   readonly committedAt: Date
   readonly paused: boolean
   readonly skipped: boolean
-  /** Null after `resync`. */
+  /** Null after `resync`, and before the first commit. */
   readonly checkpoint: Checkpoint | null
+  /** What an interrupted load left, to be gone on with by `begin` with `resume`. */
+  readonly partial: PartialLoad | null
+}
+
+export interface PartialLoad {
+  /** The generation that is being loaded; the present one is another. */
+  readonly generation: number
+  readonly table: TableName
+  readonly savedAt: Date
+  readonly progress: LoadProgress
 }
 
 export interface TableName {
@@ -105,6 +119,8 @@ export interface StreamLanding {
   readonly generation: number
   /** What `runSeq` must still be at the commit: the fence against a run that took over. 0 for a new stream. */
   readonly expectedRunSeq: number
+  /** Go on in the partial load of this generation. Without it, what is saved of any load of the stream is dropped at once. */
+  readonly resume?: boolean
   readonly deletes: Deletes
   /** Adds `_trunkline_run_at` with this instant: dated copies. */
   readonly runAt: Date | null
@@ -122,10 +138,19 @@ export interface ReconcileResult {
 export interface StreamWriter {
   /** Takes ownership of the batch. Resolves when the next one may come, not when this one is durable. */
   write(batch: Batch): Promise<void>
+  /**
+   * For a generation that is being loaded: makes everything written so far durable, out of readers' sight, together with how far
+   * the load is. Neither `abort` nor a crash takes it back.
+   * @throws FENCED when another run committed this stream or took the lease.
+   */
+  save(progress: LoadProgress): Promise<void>
+  /** For a generation that is being loaded: rows that take the place of all rows so far that have their keys. */
+  replaceByKey(rows: AsyncIterable<Batch>): Promise<void>
   /** Rows that count as present (not soft-deleted), everything written so far applied. */
   liveCount(): Promise<number>
   /**
-   * `keys` are all keys of the source's snapshot: batches of the key's fields, in its order. Deletes what is not among them.
+   * `keys` are all keys of the source's snapshot: batches of the key's fields, in its order. Deletes what is not among them, or
+   * marks it where deletes are soft; from a generation that is being loaded it is always deleted, as nobody has seen it.
    * @throws MASS_DELETE when it would delete more rows than allowed; nothing is deleted then.
    */
   reconcileKeys(keys: AsyncIterable<Batch>, guard: { readonly maxDeleted: number }): Promise<ReconcileResult>
@@ -135,6 +160,6 @@ export interface StreamWriter {
   verify(rows: AsyncIterable<Batch>): Promise<VerifyResult>
   /** @throws FENCED when another run committed this stream or took the lease. */
   commit(checkpoint: Checkpoint): Promise<void>
-  /** Drops everything since `begin`. Never rejects; safe after a failed call and after `commit`. */
+  /** Drops everything since `begin` or the last `save`. Never rejects; safe after a failed call and after `commit`. */
   abort(): Promise<void>
 }

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import { TrunklineError } from './error.js'
+import { splitRangeSchema } from './split-range.js'
 
 export const CHECKPOINT_FORMAT = 1
 
@@ -46,11 +47,45 @@ const checkpointSchema = z.discriminatedUnion('kind', [
   }),
 ])
 
+/** How far a load of a new generation is: saved with the rows that are there, so that a later run goes on after them. */
+const loadProgressSchema = z.object({
+  format: z.literal(CHECKPOINT_FORMAT),
+  kind: z.literal('partial'),
+  /** The newest snapshot that rows come from: the source may not be read as of an earlier moment any more. */
+  source: sourcePosition,
+  /** The stream in the first snapshot. */
+  stream: streamFingerprint,
+  /** Of the first snapshot: what later transactions wrote is read again before the load ends. */
+  horizon: z.string(),
+  rows: z.number(),
+  /** Parts that the first snapshot divided the stream into. */
+  parts: z.number(),
+  /** Those of them that are still to be read. */
+  remaining: z.array(splitRangeSchema),
+})
+
 export type Checkpoint = z.infer<typeof checkpointSchema>
+export type LoadProgress = z.infer<typeof loadProgressSchema>
 export type SourcePosition = z.infer<typeof sourcePosition>
 export type StreamFingerprint = z.infer<typeof streamFingerprint>
 
 export function parseCheckpoint(json: string): Checkpoint {
+  return parseSaved(checkpointSchema, json)
+}
+
+export function formatCheckpoint(checkpoint: Checkpoint): string {
+  return JSON.stringify(checkpoint)
+}
+
+export function parseLoadProgress(json: string): LoadProgress {
+  return parseSaved(loadProgressSchema, json)
+}
+
+export function formatLoadProgress(progress: LoadProgress): string {
+  return JSON.stringify(progress)
+}
+
+function parseSaved<Saved>(schema: z.ZodType<Saved>, json: string): Saved {
   let value: unknown
   try {
     value = JSON.parse(json)
@@ -67,13 +102,9 @@ export function parseCheckpoint(json: string): Checkpoint {
       },
     )
   }
-  const parsed = checkpointSchema.safeParse(value)
+  const parsed = schema.safeParse(value)
   if (!parsed.success) throw malformed(parsed.error)
   return parsed.data
-}
-
-export function formatCheckpoint(checkpoint: Checkpoint): string {
-  return JSON.stringify(checkpoint)
 }
 
 function malformed(cause: unknown): TrunklineError {

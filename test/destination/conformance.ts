@@ -8,11 +8,12 @@ import type {
   Destination,
   OpenOptions,
   StreamLanding,
+  StreamState,
   StreamWriter,
   SyncState,
   TableName,
 } from '../../src/destination/contract.js'
-import type { Checkpoint } from '../../src/model/checkpoint.js'
+import type { Checkpoint, LoadProgress } from '../../src/model/checkpoint.js'
 import type { Field } from '../../src/model/column-type.js'
 import type { Plain } from './make-batch.js'
 import { makeBatch } from './make-batch.js'
@@ -39,6 +40,26 @@ export function makeCheckpoint(xmax: string): Checkpoint {
     horizon: xmax,
     source: { systemIdentifier: '7', database: 'shop', timeline: 1, lsn: '0/10', standby: false, xmax },
     stream: { oid: 1, leaves: [], columns: [], key: ['id'], where: null, sql: null },
+  }
+}
+
+/** How far a load is of which `remaining` of 8 parts are missing. */
+export function makeProgress(rows: number, remaining: number): LoadProgress {
+  const { source, stream } = makeCheckpoint('100')
+  return {
+    format: 1,
+    kind: 'partial',
+    source,
+    stream,
+    horizon: '90',
+    rows,
+    parts: 8,
+    remaining: Array.from({ length: remaining }, (_, index) => ({
+      kind: 'blocks',
+      leaf: 1,
+      from: index * 10,
+      to: index === remaining - 1 ? null : index * 10 + 10,
+    })),
   }
 }
 
@@ -423,10 +444,190 @@ export function describeDestination(name: string, makePlace: () => Promise<Place
       expect(await place.readRows({ schema: 'public', name: 'c' }, ['id'])).toEqual([[2]])
     })
 
+    const stateOf = async (): Promise<StreamState | undefined> =>
+      (await place.create().readState('shop'))[0]?.streams.get('public.orders')
+
+    /** Begins a load, writes, saves it, writes more that is not saved, and ends without a commit. */
+    async function interrupt(
+      landing: Partial<StreamLanding>,
+      batch: Batch,
+      progress: LoadProgress,
+      end: 'abort' | 'close' = 'abort',
+    ): Promise<void> {
+      const destination = place.create()
+      await inRun(destination, runOf({ runId: 'interrupted' }), async (state) => {
+        const expectedRunSeq = state.streams.get('public.orders')?.runSeq ?? 0
+        const writer = await destination.begin(landingOf({ expectedRunSeq, ...landing }))
+        await writer.write(batch)
+        await writer.save(progress)
+        await writer.write(orders([999, 'not saved']))
+        if (end === 'abort') await writer.abort()
+      })
+    }
+
+    it('keeps a first load as it was saved, out of sight, and goes on in it', async () => {
+      for (const end of ['abort', 'close'] as const) {
+        await interrupt({}, orders([1, 'a'], [2, 'b']), makeProgress(2, 6), end)
+        expect(await place.readRows(ORDERS, ['id'])).toBeNull()
+        expect(await stateOf()).toMatchObject({
+          table: ORDERS,
+          generation: 0,
+          runSeq: 0,
+          checkpoint: null,
+          partial: { generation: 1, table: ORDERS, progress: makeProgress(2, 6) },
+        })
+      }
+      await land({ resume: true }, [orders([3, 'c'])], {
+        then: async (writer) => {
+          expect(await writer.liveCount()).toBe(3)
+        },
+      })
+      expect(await present()).toEqual([
+        [1, 'a'],
+        [2, 'b'],
+        [3, 'c'],
+      ])
+      expect(await stateOf()).toMatchObject({
+        generation: 1,
+        runSeq: 1,
+        checkpoint: makeCheckpoint('100'),
+        partial: null,
+      })
+    })
+
+    it('shows the present generation until the one that is loaded in pieces takes its place', async () => {
+      await land({}, [orders([1, 'old'])])
+      await interrupt({ generation: 2 }, orders([1, 'new']), makeProgress(1, 5))
+      expect(await present()).toEqual([[1, 'old']])
+      expect(await stateOf()).toMatchObject({
+        generation: 1,
+        runSeq: 1,
+        checkpoint: makeCheckpoint('100'),
+        partial: { generation: 2 },
+      })
+      const destination = place.create()
+      await inRun(destination, runOf(), async () => {
+        const writer = await destination.begin(landingOf({ generation: 2, expectedRunSeq: 1, resume: true }))
+        for (let id = 2; id <= 4; id++) {
+          await writer.write(orders([id, 'new']))
+          await writer.save(makeProgress(id, 4 - id))
+        }
+        await writer.commit(makeCheckpoint('200'))
+      })
+      expect(await present()).toEqual([1, 2, 3, 4].map((id) => [id, 'new']))
+      expect(await stateOf()).toMatchObject({ generation: 2, runSeq: 2, partial: null })
+    })
+
+    it('replaces by key and removes keys in a load that goes on, whatever it holds twice', async () => {
+      await interrupt(
+        {},
+        orders([1, 'a'], [2, 'b'], [2, 'b moved'], [3, 'c'], [3, 'c moved']),
+        makeProgress(5, 1),
+      )
+      await land({ resume: true }, [], {
+        then: async (writer) => {
+          await writer.replaceByKey(batchesOf(orders([2, 'B'], [4, 'd'])))
+          expect(await writer.liveCount()).toBe(5)
+          const { deleted } = await writer.reconcileKeys(keysOf(1, 2, 4), { maxDeleted: 9 })
+          expect(deleted).toBe(2)
+          expect(await writer.liveCount()).toBe(3)
+        },
+      })
+      expect(await present()).toEqual([
+        [1, 'a'],
+        [2, 'B'],
+        [4, 'd'],
+      ])
+    })
+
+    it('refuses a load that still holds a key twice at its end', async () => {
+      await interrupt({}, orders([1, 'a'], [1, 'b']), makeProgress(2, 1))
+      await expect(land({ resume: true }, [])).rejects.toMatchObject({ code: 'KEY_DUPLICATE' })
+      expect(await stateOf()).toMatchObject({ runSeq: 0, partial: { progress: makeProgress(2, 1) } })
+    })
+
+    it('deletes from a load what soft deletes would mark, and marks what the generation before had', async () => {
+      const soft = { deletes: 'soft' as const }
+      await land(soft, [orders([1, 'a'], [7, 'was there'])])
+      await interrupt({ ...soft, generation: 2 }, orders([1, 'a'], [2, 'never seen']), makeProgress(2, 1))
+      await land({ ...soft, generation: 2, resume: true }, [], {
+        then: async (writer) => {
+          await writer.reconcileKeys(keysOf(1), { maxDeleted: 9 })
+        },
+      })
+      const rows = await place.readRows(ORDERS, ['id', '_trunkline_deleted_at'])
+      expect([...(rows ?? [])].map(([id, at]) => [id, at !== null]).sort()).toEqual([
+        [1, false],
+        [7, true],
+      ])
+    })
+
+    it('drops what a load left as soon as another begins', async () => {
+      await interrupt({}, orders([1, 'a']), makeProgress(1, 3))
+      const destination = place.create()
+      await inRun(destination, runOf(), async () => {
+        const writer = await destination.begin(landingOf())
+        await writer.write(orders([5, 'e']))
+        await writer.abort()
+      })
+      expect((await stateOf())?.partial).toBeNull()
+      await expect(land({ resume: true }, [])).rejects.toMatchObject({ code: 'DESTINATION_INVALID' })
+      await land({}, [orders([5, 'e'])])
+      expect(await present()).toEqual([[5, 'e']])
+    })
+
+    it('drops what a load left on resync, and goes on in no other generation than the one that it is of', async () => {
+      await interrupt({}, orders([1, 'a']), makeProgress(1, 3))
+      await expect(land({ resume: true, generation: 2 }, [])).rejects.toMatchObject({
+        code: 'DESTINATION_INVALID',
+      })
+      await place.create().editState('shop', 'public.orders', { kind: 'resync' })
+      expect(await stateOf()).toMatchObject({ checkpoint: null, partial: null })
+      await expect(land({ resume: true }, [])).rejects.toMatchObject({ code: 'DESTINATION_INVALID' })
+    })
+
+    it('keeps loads of several streams apart', async () => {
+      const names = ['a', 'b']
+      const destination = place.create()
+      await inRun(destination, runOf(), async () => {
+        for (const [index, name] of names.entries()) {
+          const writer = await destination.begin(
+            landingOf({ stream: `public.${name}`, table: { schema: 'public', name } }),
+          )
+          await writer.write(orders([index, name]))
+          await writer.save(makeProgress(index, 1))
+          await writer.abort()
+        }
+      })
+      const again = place.create()
+      await inRun(again, runOf(), async (state) => {
+        for (const [index, name] of names.entries()) {
+          expect(state.streams.get(`public.${name}`)?.partial?.progress.rows).toBe(index)
+          const writer = await again.begin(
+            landingOf({ stream: `public.${name}`, table: { schema: 'public', name }, resume: true }),
+          )
+          expect(await writer.liveCount()).toBe(1)
+          await writer.commit(makeCheckpoint('5'))
+        }
+      })
+      expect(await place.readRows({ schema: 'public', name: 'a' }, ['id', 'note'])).toEqual([[0, 'a']])
+      expect(await place.readRows({ schema: 'public', name: 'b' }, ['id', 'note'])).toEqual([[1, 'b']])
+    })
+
+    it('fences a save that another run came before', async () => {
+      await land({}, [orders([1, 'a'])])
+      const destination = place.create()
+      await inRun(destination, runOf(), async () => {
+        const writer = await destination.begin(landingOf({ generation: 2, expectedRunSeq: 0 }))
+        await writer.write(orders([2, 'late']))
+        await expect(writer.save(makeProgress(1, 1))).rejects.toMatchObject({ code: 'FENCED' })
+        await writer.abort()
+      })
+      expect((await stateOf())?.partial).toBeNull()
+    })
+
     it('edits saved state: pause, skip, resync', async () => {
       await land({}, [orders([1, 'a'])])
-      const stateOf = async (): Promise<unknown> =>
-        (await place.create().readState('shop'))[0]?.streams.get('public.orders')
       const edit = place.create()
       await edit.editState('shop', 'public.orders', { kind: 'pause', paused: true })
       expect(await stateOf()).toMatchObject({ paused: true, skipped: false })

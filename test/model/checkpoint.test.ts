@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { formatCheckpoint, parseCheckpoint, type Checkpoint } from '../../src/model/checkpoint.js'
+import {
+  formatCheckpoint,
+  formatLoadProgress,
+  parseCheckpoint,
+  parseLoadProgress,
+  type Checkpoint,
+  type LoadProgress,
+} from '../../src/model/checkpoint.js'
 
 const checkpoint: Checkpoint = {
   format: 1,
@@ -48,4 +55,36 @@ describe('a checkpoint', () => {
       expect(codeOf(() => parseCheckpoint(text))).toBe('STATE_MALFORMED')
     },
   )
+})
+
+const progress: LoadProgress = {
+  format: 1,
+  kind: 'partial',
+  source: checkpoint.source,
+  stream: checkpoint.stream,
+  horizon: '9007199254740993',
+  rows: 1_234_567,
+  parts: 4,
+  remaining: [
+    { kind: 'blocks', leaf: 16384, from: 100, to: null },
+    { kind: 'keys', columns: ['id'], from: ['7'], to: null },
+    { kind: 'all' },
+  ],
+}
+
+describe('how far a load is', () => {
+  test('survives being written and read', () => {
+    expect(parseLoadProgress(formatLoadProgress(progress))).toEqual(progress)
+  })
+
+  test('is not taken from what another kind, a newer version or nobody wrote', () => {
+    const other = formatCheckpoint(checkpoint)
+    expect(codeOf(() => parseLoadProgress(other))).toBe('STATE_MALFORMED')
+    expect(codeOf(() => parseCheckpoint(formatLoadProgress(progress)))).toBe('STATE_MALFORMED')
+    expect(codeOf(() => parseLoadProgress(other.replace('"format":1', '"format":2')))).toBe('STATE_TOO_NEW')
+    expect(codeOf(() => parseLoadProgress('{"format":1'))).toBe('STATE_MALFORMED')
+    const { horizon, ...without } = progress
+    expect(horizon).toBeDefined()
+    expect(codeOf(() => parseLoadProgress(JSON.stringify(without)))).toBe('STATE_MALFORMED')
+  })
 })

@@ -44,6 +44,11 @@ function watch(writer: StreamWriter): StreamWriter {
       enter('commit')
       return writer.commit(checkpoint)
     },
+    save(progress) {
+      enter('save')
+      return writer.save(progress)
+    },
+    replaceByKey: (rows) => writer.replaceByKey(rows),
     liveCount: () => writer.liveCount(),
     alter: (change) => writer.alter(change),
     verify: (rows) => writer.verify(rows),

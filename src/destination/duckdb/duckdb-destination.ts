@@ -20,14 +20,14 @@ import { toDestinationError } from './errors.js'
 import { claimFile } from './file-claim.js'
 import type { DestinationFile } from './inspect-file.js'
 import { assertDuckDb, inspectFile } from './inspect-file.js'
+import { dropPartial, readPartials } from './partial-store.js'
 import { CATALOG, foldName, formatTable, quoteName } from './quote.js'
 import { RunFile } from './run-file.js'
+import { createStateTables, hasStateTables } from './state-layout.js'
 import {
   applyStateEdit,
   assertLease,
-  createStateTables,
   findTable,
-  hasStateTables,
   highestTableNumber,
   nothingSaved,
   readSyncStates,
@@ -70,6 +70,7 @@ const CAPABILITIES: DestinationCapabilities = {
   landings: new Set(['replace', 'upsert', 'append'] as const),
   deletes: true,
   verify: true,
+  resume: true,
   foldName,
   maxNameBytes: 1_000_000,
 }
@@ -197,6 +198,7 @@ class DuckDbDestination implements Destination {
           },
         )
       }
+      const partial = await this.#settlePartial(run, landing)
       await run.control.run(
         `CREATE SCHEMA IF NOT EXISTS ${quoteName(CATALOG)}.${quoteName(landing.table.schema)}`,
       )
@@ -210,8 +212,9 @@ class DuckDbDestination implements Destination {
           sync: run.sync,
           runId: run.runId,
           epoch: run.epoch,
-          number: ours ? owner.number : run.nextNumber++,
+          number: partial ?? (ours ? owner.number : run.nextNumber++),
           fresh,
+          resumed: partial !== null,
           present,
           ours,
           makeRoomFor: (batchBytes) => this.#makeRoomFor(run, batchBytes),
@@ -224,8 +227,10 @@ class DuckDbDestination implements Destination {
               await run.database.makeLogPrivate()
               await commit()
               run.changed = true
-              run.runFile.addCommit()
             }),
+          onCommitted: () => {
+            run.runFile.addCommit()
+          },
           onEnd: (ended) => {
             this.#writers.delete(ended)
             run.columnCounts.delete(ended)
@@ -237,6 +242,19 @@ class DuckDbDestination implements Destination {
       run.columnCounts.set(writer, landing.fields.length)
       return writer
     })
+  }
+
+  /**
+   * The number of the partial load that the landing goes on in; null where it starts anew, and then nothing is left of an earlier
+   * one, whose blocks the new load can use.
+   */
+  async #settlePartial(run: OpenRun, landing: StreamLanding): Promise<number | null> {
+    if (landing.resume === true) return requirePartial(run, landing)
+    if (!(await dropPartial(run.control, run.sync, landing.stream))) return null
+    run.changed = true
+    // Refused while another stream is being written; the blocks are given back later then.
+    await run.control.run(`CHECKPOINT ${quoteName(CATALOG)}`).catch(() => undefined)
+    return null
   }
 
   exampleQuery(table: TableName): string {
@@ -369,6 +387,21 @@ class DuckDbDestination implements Destination {
   #failure(doing: string, error: unknown): Promise<TrunklineError> {
     return toDestinationError(error, { doing, path: this.#options.path })
   }
+}
+
+/** @throws DESTINATION_INVALID where the partial load is not the one that the landing means, or is gone. */
+async function requirePartial(run: OpenRun, landing: StreamLanding): Promise<number> {
+  const partials = await readPartials(run.control)
+  const saved = partials.find(({ sync, stream }) => sync === run.sync && stream === landing.stream)
+  const same =
+    saved?.exists === true &&
+    saved.generation === landing.generation &&
+    foldName(formatTable(saved.table)) === foldName(formatTable(landing.table))
+  if (same) return saved.number
+  throw new TrunklineError('DESTINATION_INVALID', `What was loaded of ${landing.stream} is gone.`, {
+    hint: `Load it anew: trunkline state resync ${landing.stream}`,
+    context: { stream: landing.stream },
+  })
 }
 
 /**

@@ -1,78 +1,26 @@
-/**
- * What Trunkline keeps in schema `_trunkline` of the file: who owns each table, the lease of each sync, and the checkpoints.
- *
- * Format 1:
- * - `layout (format)`: one row; a higher number was written by a newer Trunkline.
- * - `syncs (sync, epoch, run_id, host, pid, leased_at, released_at)`: the lease. Each run raises the epoch, and every commit checks it.
- * - `tables (schema_name, table_name, sync, stream, number, generation, source)`: who owns which table; `number` names generations.
- * - `state (format, sync, stream, schema_name, table_name, generation, run_seq, epoch, run_id, committed_at, paused, skipped, checkpoint)`.
- */
+/** Leases, owners and checkpoints in the tables of `state-layout.ts`. */
 import { hostname } from 'node:os'
 import type { DuckDBConnection } from '@duckdb/node-api'
-import type { Checkpoint } from '../../model/checkpoint.js'
-import { CHECKPOINT_FORMAT, formatCheckpoint, parseCheckpoint } from '../../model/checkpoint.js'
+import type { Checkpoint, LoadProgress } from '../../model/checkpoint.js'
+import {
+  CHECKPOINT_FORMAT,
+  formatCheckpoint,
+  formatLoadProgress,
+  parseCheckpoint,
+} from '../../model/checkpoint.js'
 import { TrunklineError } from '../../model/error.js'
-import type { OpenOptions, StateEdit, StreamState, SyncState, TableName } from '../contract.js'
+import type { OpenOptions, PartialLoad, StateEdit, StreamState, SyncState, TableName } from '../contract.js'
 import type { DuckDbApi, Row } from './database.js'
 import { queryRows } from './database.js'
-import { CATALOG, fold, foldName, quoteName } from './quote.js'
-
-export const STATE_SCHEMA = '_trunkline'
-const LAYOUT_FORMAT = 1
-const STATE = `${quoteName(CATALOG)}.${STATE_SCHEMA}`
+import { deletePartial, dropPartial, readPartials, toPartialLoad } from './partial-store.js'
+import { CATALOG, fold, foldName } from './quote.js'
+import { STATE, hasStateTables, toDate, toTimestamp } from './state-layout.js'
 
 export interface TableOwner {
   readonly sync: string
   readonly stream: string
   readonly number: number
   readonly generation: number
-}
-
-/** Creates what is missing. @throws STATE_TOO_NEW */
-export async function createStateTables(connection: DuckDBConnection): Promise<void> {
-  if (await hasStateTables(connection)) return
-  await connection.run(`
-    BEGIN;
-    CREATE SCHEMA IF NOT EXISTS ${STATE};
-    CREATE TABLE ${STATE}.layout (format INTEGER NOT NULL);
-    INSERT INTO ${STATE}.layout VALUES (${LAYOUT_FORMAT});
-    CREATE TABLE ${STATE}.syncs (
-      sync VARCHAR NOT NULL, epoch BIGINT NOT NULL, run_id VARCHAR NOT NULL, host VARCHAR NOT NULL, pid INTEGER NOT NULL,
-      leased_at TIMESTAMPTZ NOT NULL, released_at TIMESTAMPTZ);
-    CREATE TABLE ${STATE}.tables (
-      schema_name VARCHAR NOT NULL, table_name VARCHAR NOT NULL, sync VARCHAR NOT NULL, stream VARCHAR NOT NULL,
-      number INTEGER NOT NULL, generation BIGINT NOT NULL, source JSON);
-    CREATE TABLE ${STATE}.state (
-      format INTEGER NOT NULL, sync VARCHAR NOT NULL, stream VARCHAR NOT NULL, schema_name VARCHAR NOT NULL,
-      table_name VARCHAR NOT NULL, generation BIGINT NOT NULL, run_seq BIGINT NOT NULL, epoch BIGINT NOT NULL,
-      run_id VARCHAR NOT NULL, committed_at TIMESTAMPTZ NOT NULL, paused BOOLEAN NOT NULL, skipped BOOLEAN NOT NULL,
-      checkpoint JSON);
-    COMMIT;`)
-}
-
-/** @throws STATE_TOO_NEW, STATE_MALFORMED */
-export async function hasStateTables(connection: DuckDBConnection): Promise<boolean> {
-  const found = await queryRows(
-    connection,
-    `SELECT 1 FROM duckdb_tables() WHERE database_name = $1 AND schema_name = $2 AND table_name = 'layout'`,
-    [CATALOG, STATE_SCHEMA],
-  )
-  if (found.length === 0) return false
-  const [layout] = await queryRows(connection, `SELECT format FROM ${STATE}.layout`)
-  const format = Number(layout?.['format'])
-  if (!Number.isInteger(format)) {
-    throw new TrunklineError('STATE_MALFORMED', 'The table _trunkline.layout does not say a format.', {
-      hint: 'Restore the file from a copy, or sync into a new one.',
-    })
-  }
-  if (format > LAYOUT_FORMAT) {
-    throw new TrunklineError(
-      'STATE_TOO_NEW',
-      `The saved state has format ${format}; this Trunkline reads ${LAYOUT_FORMAT}.`,
-      { hint: 'Upgrade Trunkline, or sync into a new file.' },
-    )
-  }
-  return true
 }
 
 /** Raises the epoch of the sync and makes it ours. Returns the new epoch. */
@@ -136,12 +84,15 @@ export async function readSyncStates(
   if (!(await hasStateTables(connection))) return sync === null ? [] : [emptyState(sync)]
   const syncs = await queryRows(connection, `SELECT sync, epoch FROM ${STATE}.syncs ORDER BY sync`)
   const rows = await queryRows(connection, `SELECT * FROM ${STATE}.state ORDER BY sync, stream`)
+  const partials = await readPartials(connection)
   const states = new Map<string, { epoch: number; streams: Map<string, StreamState> }>()
   for (const row of syncs) {
     states.set(String(row['sync']), { epoch: Number(row['epoch']), streams: new Map() })
   }
   for (const row of rows) {
-    states.get(String(row['sync']))?.streams.set(String(row['stream']), parseStreamState(row))
+    const [of, stream] = [String(row['sync']), String(row['stream'])]
+    const partial = partials.find((saved) => saved.sync === of && saved.stream === stream && saved.exists)
+    states.get(of)?.streams.set(stream, parseStreamState(row, partial ? toPartialLoad(partial) : null))
   }
   const all = [...states].map(([name, state]) => ({ sync: name, ...state }))
   if (sync === null) return all
@@ -152,7 +103,7 @@ function emptyState(sync: string): SyncState {
   return { sync, epoch: 0, streams: new Map() }
 }
 
-function parseStreamState(row: Row): StreamState {
+function parseStreamState(row: Row, partial: PartialLoad | null): StreamState {
   const checkpoint = row['checkpoint']
   return {
     stream: String(row['stream']),
@@ -160,10 +111,11 @@ function parseStreamState(row: Row): StreamState {
     generation: Number(row['generation']),
     runSeq: Number(row['run_seq']),
     runId: String(row['run_id']),
-    committedAt: new Date(Number((row['committed_at'] as { micros: bigint }).micros / 1000n)),
+    committedAt: toDate(row['committed_at']),
     paused: row['paused'] === true,
     skipped: row['skipped'] === true,
     checkpoint: typeof checkpoint === 'string' ? parseCheckpoint(checkpoint) : null,
+    partial,
   }
 }
 
@@ -174,6 +126,7 @@ export async function applyStateEdit(
   stream: string,
   edit: StateEdit,
 ): Promise<void> {
+  if (edit.kind === 'resync') await dropPartial(connection, sync, stream)
   const changed = await connection.run(
     `UPDATE ${STATE}.state SET ${assignment(edit)} WHERE sync = $1 AND stream = $2`,
     [sync, stream],
@@ -242,10 +195,12 @@ export async function findTable(
 
 export async function highestTableNumber(connection: DuckDBConnection): Promise<number> {
   const [row] = await queryRows(connection, `SELECT coalesce(max(number), 0) AS number FROM ${STATE}.tables`)
-  return Number(row?.['number'] ?? 0)
+  const partials = await readPartials(connection)
+  return Math.max(Number(row?.['number'] ?? 0), ...partials.map(({ number }) => number))
 }
 
-export interface StateWrite {
+/** Who writes what of a stream. */
+export interface StateOrigin {
   readonly sync: string
   readonly stream: string
   readonly table: TableName
@@ -254,6 +209,9 @@ export interface StateWrite {
   readonly expectedRunSeq: number
   readonly epoch: number
   readonly runId: string
+}
+
+export interface StateWrite extends StateOrigin {
   readonly committedAt: Date
   readonly checkpoint: Checkpoint
 }
@@ -265,17 +223,9 @@ export async function writeState(
   write: StateWrite,
 ): Promise<void> {
   const { sync, stream, table } = write
-  const [present] = await queryRows(
-    connection,
-    `SELECT run_seq, paused, skipped FROM ${STATE}.state WHERE sync = $1 AND stream = $2`,
-    [sync, stream],
-  )
-  const runSeq = present ? Number(present['run_seq']) : 0
-  if (runSeq !== write.expectedRunSeq) {
-    throw fenced(
-      `The stream ${stream} was committed by another run (${runSeq} commits, expected ${write.expectedRunSeq}).`,
-    )
-  }
+  const present = await readExpected(connection, write)
+  const runSeq = write.expectedRunSeq
+  await deletePartial(connection, sync, stream)
   await connection.run(`DELETE FROM ${STATE}.state WHERE sync = $1 AND stream = $2`, [sync, stream])
   await connection.run(
     `INSERT INTO ${STATE}.state VALUES
@@ -311,6 +261,56 @@ export async function writeState(
   ])
 }
 
-export function toTimestamp(api: DuckDbApi, date: Date): InstanceType<DuckDbApi['DuckDBTimestampTZValue']> {
-  return new api.DuckDBTimestampTZValue(BigInt(date.getTime()) * 1000n)
+/** The stream's row of state, if it has one. @throws FENCED when another run has committed it. */
+async function readExpected(connection: DuckDBConnection, origin: StateOrigin): Promise<Row | undefined> {
+  const [present] = await queryRows(
+    connection,
+    `SELECT run_seq, paused, skipped FROM ${STATE}.state WHERE sync = $1 AND stream = $2`,
+    [origin.sync, origin.stream],
+  )
+  const runSeq = present ? Number(present['run_seq']) : 0
+  if (runSeq === origin.expectedRunSeq) return present
+  throw fenced(
+    `The stream ${origin.stream} was committed by another run (${runSeq} commits, expected ${origin.expectedRunSeq}).`,
+  )
+}
+
+export interface PartialWrite extends StateOrigin {
+  readonly savedAt: Date
+  readonly progress: LoadProgress
+}
+
+/** Writes how far a load is, inside the caller's transaction. @throws FENCED */
+export async function writePartial(
+  api: DuckDbApi,
+  connection: DuckDBConnection,
+  write: PartialWrite,
+): Promise<void> {
+  const { sync, stream, table } = write
+  const savedAt = toTimestamp(api, write.savedAt)
+  const present = await readExpected(connection, write)
+  if (!present) {
+    await connection.run(
+      `INSERT INTO ${STATE}.state VALUES
+        ($1::INTEGER, $2, $3, $4, $5, 0, 0, $6::BIGINT, $7, $8, false, false, NULL)`,
+      [CHECKPOINT_FORMAT, sync, stream, table.schema, table.name, write.epoch, write.runId, savedAt],
+    )
+  }
+  await deletePartial(connection, sync, stream)
+  await connection.run(
+    `INSERT INTO ${STATE}.partials VALUES
+      ($1, $2, $3, $4, $5::INTEGER, $6::BIGINT, $7::BIGINT, $8, $9, $10)`,
+    [
+      sync,
+      stream,
+      table.schema,
+      table.name,
+      write.number,
+      write.generation,
+      write.epoch,
+      write.runId,
+      savedAt,
+      formatLoadProgress(write.progress),
+    ],
+  )
 }

@@ -1,12 +1,13 @@
 /**
- * Lands one stream: everything from `begin` to `commit` is one transaction on a connection of its own.
+ * Lands one stream: everything from `begin` to `commit` is one transaction on a connection of its own, unless it is saved between.
  *
- * A new generation is loaded into a table of its own, which takes the place of the present one inside the same transaction.
+ * A new generation is loaded into a table of its own, which takes the place of the present one inside the last transaction. A save
+ * commits the table as far as it is, under its own name, with how far that is, and the next transaction goes on in it.
  * Rows for the present generation are staged in a temporary table first and applied together: delete by key, then insert.
  */
 import type { DuckDBConnection, DuckDBTimestampTZValue, DuckDBValue } from '@duckdb/node-api'
 import type { Batch } from '../../batch/batch.js'
-import type { Checkpoint } from '../../model/checkpoint.js'
+import type { Checkpoint, LoadProgress } from '../../model/checkpoint.js'
 import type { Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
 import type { VerifyResult } from '../../model/report.js'
@@ -18,7 +19,10 @@ import { queryRows } from './database.js'
 import { toDestinationError } from './errors.js'
 import { foldName, formatTable, quoteName, quoteTable, quoteText } from './quote.js'
 import { ParquetLoader } from './parquet-loader.js'
-import { toTimestamp, writeState } from './state-store.js'
+import { generationTable } from './partial-store.js'
+import { toTimestamp } from './state-layout.js'
+import type { StateOrigin } from './state-store.js'
+import { writePartial, writeState } from './state-store.js'
 import type { ConstantColumn, PresentColumns } from './table-columns.js'
 import {
   DELETED_AT,
@@ -42,12 +46,16 @@ export interface WriterContext {
   readonly number: number
   /** The landing starts a new generation, whatever it lands by. */
   readonly fresh: boolean
+  /** What an earlier run saved of the generation is there, and is gone on with. */
+  readonly resumed: boolean
   /** What has to make way for a new generation: the present table, or a view that is adopted. */
   readonly present: 'table' | 'view' | null
   /** The present table is an earlier generation of this very stream. */
   readonly ours: boolean
   /** Runs the commit while no other writer commits, after checking that the lease is still held. */
   readonly commitAlone: (commit: () => Promise<void>) => Promise<void>
+  /** After the commit of the stream, not of a save. */
+  readonly onCommitted: () => void
   /** Before a batch is loaded; what it takes depends on its bytes where one value is large. */
   readonly makeRoomFor: (batchBytes: number) => Promise<void>
   readonly onRows: (rows: number) => void
@@ -78,9 +86,9 @@ export class DuckDbStreamWriter implements StreamWriter {
     this.#fields = landing.fields
     this.#ownColumns = ownColumnsOf(landing)
     this.#stage = { schema: 'main', name: `stage_${context.number}` }
-    this.#targetExists = !context.fresh
+    this.#targetExists = !context.fresh || context.resumed
     this.#target = context.fresh
-      ? { schema: landing.table.schema, name: `_trunkline_${context.number}_${landing.generation}` }
+      ? generationTable(landing.table, context.number, landing.generation)
       : landing.table
   }
 
@@ -89,6 +97,7 @@ export class DuckDbStreamWriter implements StreamWriter {
     try {
       await writer.#connection.run('BEGIN')
       if (!context.fresh) await writer.#preparePresent()
+      if (context.resumed) await writer.#preparePartial()
       return writer
     } catch (error) {
       await writer.abort()
@@ -106,6 +115,38 @@ export class DuckDbStreamWriter implements StreamWriter {
       this.#context.onRows(batch.rowCount)
     } catch (error) {
       throw await this.#failure('loading rows', error)
+    }
+  }
+
+  async save(progress: LoadProgress): Promise<void> {
+    this.#assertOpen()
+    const { database, commitAlone } = this.#context
+    try {
+      this.#requireNewGeneration()
+      await this.#applyWritten()
+      await writePartial(database.api, this.#connection, {
+        ...this.#origin(),
+        savedAt: new Date(),
+        progress,
+      })
+      await commitAlone(async () => {
+        await this.#connection.run('COMMIT')
+      })
+      await this.#connection.run('BEGIN')
+    } catch (error) {
+      throw await this.#failure('saving what is loaded', error)
+    }
+  }
+
+  async replaceByKey(rows: AsyncIterable<Batch>): Promise<void> {
+    this.#assertOpen()
+    try {
+      this.#requireNewGeneration()
+      await this.#applyWritten()
+      const staged = await this.#loadTemporary('replace', this.#fields, rows, this.#ownColumns)
+      await this.#mergeByKey(staged)
+    } catch (error) {
+      throw await this.#failure('replacing rows', error)
     }
   }
 
@@ -140,7 +181,7 @@ export class DuckDbStreamWriter implements StreamWriter {
       const [found] = await this.#query(`SELECT count(*) AS gone FROM ${target} WHERE ${isGone}`)
       const gone = Number(found?.['gone'])
       if (gone > guard.maxDeleted) throw massDelete(this.#landing.stream, gone, guard.maxDeleted)
-      if (gone > 0 && this.#landing.deletes === 'soft') {
+      if (gone > 0 && this.#landing.deletes === 'soft' && !this.#context.fresh) {
         await this.#query(`UPDATE ${target} SET ${quoteName(DELETED_AT)} = $1 WHERE ${isGone}`, [this.#now()])
       } else if (gone > 0) {
         await this.#query(`DELETE FROM ${target} WHERE ${isGone}`)
@@ -196,23 +237,23 @@ export class DuckDbStreamWriter implements StreamWriter {
     const landing = this.#landing
     try {
       await this.#applyWritten()
-      if (context.fresh) await this.#swap()
+      if (context.fresh) {
+        // Only now: while a load goes on that was interrupted, a row can be there as it was and as it is.
+        if (landing.landing === 'upsert' && !landing.keyEnforced) {
+          await this.#assertDistinct(quoteTable(this.#target))
+        }
+        await this.#swap()
+      }
       await this.#comment()
       await writeState(context.database.api, this.#connection, {
-        sync: context.sync,
-        stream: landing.stream,
-        table: landing.table,
-        generation: landing.generation,
-        number: context.number,
-        expectedRunSeq: landing.expectedRunSeq,
-        epoch: context.epoch,
-        runId: context.runId,
+        ...this.#origin(),
         committedAt: new Date(),
         checkpoint,
       })
       await context.commitAlone(async () => {
         await this.#connection.run('COMMIT')
       })
+      context.onCommitted()
       this.#end()
     } catch (error) {
       const failure = await this.#failure('committing', error)
@@ -258,6 +299,13 @@ export class DuckDbStreamWriter implements StreamWriter {
     }
   }
 
+  /** Nobody else writes the table of a partial load, so that it is as it was saved, or not ours. */
+  async #preparePartial(): Promise<void> {
+    this.#columns = await readPresentColumns(this.#connection, this.#target)
+    assertSameTypes(this.#landing, this.#columns)
+    assertAllPresent(this.#landing, this.#fields, this.#columns)
+  }
+
   async #createTarget(): Promise<void> {
     if (this.#targetExists) return
     await this.#query(
@@ -296,15 +344,16 @@ export class DuckDbStreamWriter implements StreamWriter {
     })
   }
 
-  /** Stages batches that are not rows of the stream; returns the table's SQL name. */
+  /** Stages batches beside what `write` takes; returns the table's SQL name. */
   async #loadTemporary(
     label: string,
     fields: readonly Field[],
     batches: AsyncIterable<Batch>,
+    constants: readonly ConstantColumn[] = [],
   ): Promise<string> {
     const table = { schema: 'main', name: `${label}_${this.#context.number}` }
-    await this.#query(`CREATE TEMP TABLE ${temporary(table)} (${formatColumns(fields, [])})`)
-    const loader = this.#loadInto(temporary(table), fields, [])
+    await this.#query(`CREATE TEMP TABLE ${temporary(table)} (${formatColumns(fields, constants)})`)
+    const loader = this.#loadInto(temporary(table), fields, constants)
     try {
       for await (const batch of batches) {
         await this.#context.makeRoomFor(batch.buffer.byteLength)
@@ -323,22 +372,23 @@ export class DuckDbStreamWriter implements StreamWriter {
     const loader = this.#loader
     this.#loader = null
     await loader?.finish()
-    const { fresh } = this.#context
-    if (fresh) {
+    if (this.#context.fresh) {
       await this.#createTarget()
-      if (loader && this.#landing.landing === 'upsert' && !this.#landing.keyEnforced)
-        await this.#assertDistinct(quoteTable(this.#target))
       return
     }
     if (!this.#staged) return
-    const stage = temporary(this.#stage)
+    await this.#mergeByKey(temporary(this.#stage))
+    this.#staged = false
+  }
+
+  /** Rows of a staged table take the place of those in the target that have their keys. */
+  async #mergeByKey(stage: string): Promise<void> {
     const target = quoteTable(this.#target)
     await this.#assertDistinct(stage)
     await this.#query(`DELETE FROM ${target} AS t USING ${stage} AS s WHERE ${matchKeys(this.#requireKey())}`)
     const columns = [...this.#fields, ...this.#ownColumns].map((column) => quoteName(column.name)).join(', ')
     await this.#query(`INSERT INTO ${target} (${columns}) SELECT ${columns} FROM ${stage}`)
     await this.#query(`DROP TABLE ${stage}`)
-    this.#staged = false
   }
 
   async #assertDistinct(from: string): Promise<void> {
@@ -407,6 +457,17 @@ export class DuckDbStreamWriter implements StreamWriter {
         : [`${quoteName(RUN_AT)} = make_timestamptz(${this.#landing.runAt.getTime() * 1000})`]),
     ]
     return conditions.length === 0 ? 'true' : conditions.join(' AND ')
+  }
+
+  #origin(): StateOrigin {
+    const { sync, epoch, runId, number } = this.#context
+    const { stream, table, generation, expectedRunSeq } = this.#landing
+    return { sync, stream, table, generation, number, expectedRunSeq, epoch, runId }
+  }
+
+  #requireNewGeneration(): void {
+    if (this.#context.fresh) return
+    throw new Error('the rows are those of a generation that is already there')
   }
 
   #requireKey(): readonly string[] {

@@ -1,7 +1,14 @@
 /** A destination in memory that keeps its promises: what `MemoryStore` holds survives the death of whoever wrote to it. */
 import type { Batch } from '../../../src/batch/batch.js'
 import { rows, type Value } from '../../../src/batch/rows.js'
-import { formatCheckpoint, parseCheckpoint, type Checkpoint } from '../../../src/model/checkpoint.js'
+import {
+  formatCheckpoint,
+  formatLoadProgress,
+  parseCheckpoint,
+  parseLoadProgress,
+  type Checkpoint,
+  type LoadProgress,
+} from '../../../src/model/checkpoint.js'
 import { TrunklineError } from '../../../src/model/error.js'
 import type { VerifyResult } from '../../../src/model/report.js'
 import type {
@@ -15,6 +22,7 @@ import type {
   StreamState,
   StreamWriter,
   SyncState,
+  TableName,
 } from '../../../src/destination/contract.js'
 import type { Step } from './model-source.js'
 
@@ -23,8 +31,15 @@ export type LandedRow = Readonly<Record<string, Value>> & {
   readonly $runAt?: string
 }
 
-interface SavedStream extends Omit<StreamState, 'checkpoint'> {
+interface SavedStream extends Omit<StreamState, 'checkpoint' | 'partial'> {
   readonly checkpoint: string | null
+}
+
+interface SavedPartial {
+  readonly table: TableName
+  readonly generation: number
+  readonly rows: readonly LandedRow[]
+  readonly progress: string
 }
 
 /** What is on the disk. */
@@ -33,6 +48,7 @@ export class MemoryStore {
   readonly streams = new Map<string, SavedStream>()
   readonly tables = new Map<string, LandedRow[]>()
   readonly columns = new Map<string, readonly string[]>()
+  readonly partials = new Map<string, SavedPartial>()
 
   /** Rows present, without what marks them. */
   live(table: string): LandedRow[] {
@@ -51,6 +67,7 @@ export class MemoryDestination implements Destination {
     landings: new Set(['replace', 'upsert', 'append'] as const),
     deletes: true,
     verify: true,
+    resume: true,
     foldName: (name) => name.toLowerCase(),
     maxNameBytes: 1000,
   }
@@ -86,7 +103,10 @@ export class MemoryDestination implements Destination {
     const saved = this.store.streams.get(stream)
     if (saved === undefined) return
     if (edit.kind === 'pause') this.store.streams.set(stream, { ...saved, paused: edit.paused })
-    if (edit.kind === 'resync') this.store.streams.set(stream, { ...saved, checkpoint: null })
+    if (edit.kind === 'resync') {
+      this.store.streams.set(stream, { ...saved, checkpoint: null })
+      this.store.partials.delete(stream)
+    }
     if (edit.kind === 'skip') this.store.streams.set(stream, { ...saved, skipped: true })
   }
 
@@ -102,10 +122,21 @@ export class MemoryDestination implements Destination {
     const streams = new Map(
       [...this.store.streams].map(([name, saved]) => [
         name,
-        { ...saved, checkpoint: saved.checkpoint === null ? null : parseCheckpoint(saved.checkpoint) },
+        {
+          ...saved,
+          checkpoint: saved.checkpoint === null ? null : parseCheckpoint(saved.checkpoint),
+          partial: this.#partial(name),
+        },
       ]),
     )
     return { sync, epoch: this.store.epoch, streams }
+  }
+
+  #partial(stream: string): StreamState['partial'] {
+    const saved = this.store.partials.get(stream)
+    if (saved === undefined) return null
+    const { generation, table, progress } = saved
+    return { generation, table, savedAt: new Date(0), progress: parseLoadProgress(progress) }
   }
 }
 
@@ -115,6 +146,7 @@ class MemoryWriter implements StreamWriter {
   readonly #landing: StreamLanding
   readonly #step: Step
   readonly #table: string
+  readonly #fresh: boolean
   #rows: LandedRow[]
   #columns: readonly string[]
   #over = false
@@ -129,7 +161,15 @@ class MemoryWriter implements StreamWriter {
     const fresh = saved?.generation !== landing.generation
     if (!fresh && landing.landing === 'replace') throw new Error('replace needs a new generation')
     const names = landing.fields.map((field) => field.name)
+    this.#fresh = fresh
     this.#rows = fresh ? [] : [...(store.tables.get(this.#table) ?? [])]
+    if (landing.resume === true) {
+      const partial = store.partials.get(landing.stream)
+      if (partial?.generation !== landing.generation) throw new Error('there is no such partial load')
+      this.#rows = [...partial.rows]
+    } else {
+      store.partials.delete(landing.stream)
+    }
     this.#columns = fresh ? names : (store.columns.get(this.#table) ?? names)
   }
 
@@ -139,15 +179,46 @@ class MemoryWriter implements StreamWriter {
     const unknown = batch.fields.find((field) => !this.#columns.includes(field.name))
     if (unknown !== undefined) throw new Error(`the table has no column ${unknown.name}`)
     const arriving = [...rows(batch)] as LandedRow[]
-    if (this.#landing.landing === 'upsert') {
-      const keys = new Set(arriving.map((row) => this.#keyOf(row)))
-      if (keys.size < arriving.length) throw new TrunklineError('KEY_DUPLICATE', 'Two rows have one key.')
-      this.#rows = this.#rows.filter((row) => !keys.has(this.#keyOf(row)))
-    }
-    const { runAt } = this.#landing
-    this.#rows.push(
-      ...arriving.map((row) => (runAt === null ? row : { ...row, $runAt: runAt.toISOString() })),
+    if (this.#landing.landing === 'upsert' && !this.#fresh) this.#removeKeysOf(arriving)
+    this.#add(arriving)
+  }
+
+  async save(progress: LoadProgress): Promise<void> {
+    await this.#step('save:before')
+    this.#assertOpen()
+    const { stream, table, generation } = this.#landing
+    this.#assertExpected()
+    if (!this.#fresh) throw new Error('only a generation that is being loaded is saved')
+    const saved = this.#store.streams.get(stream)
+    this.#store.streams.set(
+      stream,
+      saved ?? {
+        stream,
+        table,
+        generation: 0,
+        runSeq: 0,
+        runId: 'run',
+        committedAt: new Date(0),
+        paused: false,
+        skipped: false,
+        checkpoint: null,
+      },
     )
+    this.#store.partials.set(stream, {
+      table,
+      generation,
+      rows: [...this.#rows],
+      progress: formatLoadProgress(progress),
+    })
+    await this.#step('save:after')
+  }
+
+  async replaceByKey(source: AsyncIterable<Batch>): Promise<void> {
+    await this.#step('replace')
+    const arriving: LandedRow[] = []
+    for await (const batch of source) arriving.push(...([...rows(batch)] as LandedRow[]))
+    this.#removeKeysOf(arriving)
+    this.#add(arriving)
   }
 
   async liveCount(): Promise<number> {
@@ -165,7 +236,7 @@ class MemoryWriter implements StreamWriter {
     const missing = new Set(this.#live().filter((row) => !present.has(this.#keyOf(row))))
     if (missing.size > guard.maxDeleted) throw new TrunklineError('MASS_DELETE', 'Too many.')
     this.#rows =
-      this.#landing.deletes === 'soft'
+      this.#landing.deletes === 'soft' && !this.#fresh
         ? this.#rows.map((row) => (missing.has(row) ? { ...row, $deleted: true } : row))
         : this.#rows.filter((row) => !missing.has(row))
     return { deleted: missing.size }
@@ -195,9 +266,11 @@ class MemoryWriter implements StreamWriter {
     this.#assertOpen()
     const { stream, table, generation, expectedRunSeq } = this.#landing
     const saved = this.#store.streams.get(stream)
-    if (this.#epoch !== this.#store.epoch || (saved?.runSeq ?? 0) !== expectedRunSeq) {
-      throw new TrunklineError('FENCED', 'Another run took over.')
+    this.#assertExpected()
+    if (this.#fresh && this.#landing.key !== null && this.#landing.landing === 'upsert') {
+      assertDistinct(this.#rows.map((row) => this.#keyOf(row)))
     }
+    this.#store.partials.delete(stream)
     this.#store.tables.set(this.#table, this.#rows)
     this.#store.columns.set(this.#table, this.#columns)
     this.#store.streams.set(stream, {
@@ -219,6 +292,26 @@ class MemoryWriter implements StreamWriter {
     this.#over = true
   }
 
+  #add(arriving: readonly LandedRow[]): void {
+    const { runAt } = this.#landing
+    this.#rows.push(
+      ...arriving.map((row) => (runAt === null ? row : { ...row, $runAt: runAt.toISOString() })),
+    )
+  }
+
+  #removeKeysOf(arriving: readonly LandedRow[]): void {
+    const keys = assertDistinct(arriving.map((row) => this.#keyOf(row)))
+    this.#rows = this.#rows.filter((row) => !keys.has(this.#keyOf(row)))
+  }
+
+  #assertExpected(): void {
+    const { stream, expectedRunSeq } = this.#landing
+    const runSeq = this.#store.streams.get(stream)?.runSeq ?? 0
+    if (this.#epoch !== this.#store.epoch || runSeq !== expectedRunSeq) {
+      throw new TrunklineError('FENCED', 'Another run took over.')
+    }
+  }
+
   #live(): LandedRow[] {
     return this.#rows.filter((row) => row.$deleted !== true)
   }
@@ -230,6 +323,12 @@ class MemoryWriter implements StreamWriter {
   #assertOpen(): void {
     if (this.#over) throw new Error('the writer is closed')
   }
+}
+
+function assertDistinct(keys: readonly string[]): ReadonlySet<string> {
+  const distinct = new Set(keys)
+  if (distinct.size < keys.length) throw new TrunklineError('KEY_DUPLICATE', 'Two rows have one key.')
+  return distinct
 }
 
 export function print(row: object): string {
