@@ -7,7 +7,7 @@
 import type { ConnectionInput } from './config/connection-input.js'
 import type { Environment } from './config/interpolate.js'
 import type { SyncOptions } from './config/sync-options.js'
-import { checkSyncOptions, toSyncSpec } from './config/sync-options.js'
+import { toSyncSpec } from './config/sync-options.js'
 import { openDestination, openSource, resolveSettings } from './connectors.js'
 import type { Destination } from './destination/contract.js'
 import type { Logger } from './model/log.js'
@@ -97,8 +97,8 @@ export async function connect(options: ConnectOptions = {}): Promise<ReadableSou
     ...(options.url === undefined ? {} : { url: options.url }),
     ...(options.passwordCommand === undefined ? {} : { passwordCommand: options.passwordCommand }),
   }
-  const { limits: statedLimits = {} } = checkSyncOptions({ limits: options.limits ?? {} })
-  const limits: Limits = { ...DEFAULT_LIMITS, ...statedLimits }
+  const stated = options.limits === undefined ? {} : { limits: options.limits }
+  const limits: Limits = { ...DEFAULT_LIMITS, ...(await checkStated(stated)).limits }
   const settings = await resolveSettings(input, options.env ?? process.env)
   const source = await openSource(settings, {
     limits,
@@ -132,7 +132,7 @@ export interface SyncCall extends SyncOptions {
  */
 export async function sync(call: SyncCall): Promise<RunReport> {
   const { source: statedSource, destination: statedDestination, signal, logger, onProgress, ...stated } = call
-  const options = checkSyncOptions(stated)
+  const options = await checkStated(stated)
   const { runSync } = await import('./sync/engine.js')
   const own: AsyncDisposable[] = []
   try {
@@ -156,6 +156,13 @@ export async function sync(call: SyncCall): Promise<RunReport> {
   } finally {
     for (const resource of own.reverse()) await resource[Symbol.asyncDispose]()
   }
+}
+
+/** What checks options takes as long to load as everything else: only where there are some. */
+async function checkStated(options: SyncOptions): Promise<SyncOptions> {
+  if (Object.keys(options).length === 0) return options
+  const { checkSyncOptions } = await import('./config/check-options.js')
+  return checkSyncOptions(options)
 }
 
 function connectOptions(url: string, { limits, logger, signal }: SyncCall): ConnectOptions {

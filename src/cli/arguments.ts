@@ -1,13 +1,13 @@
 /** What the arguments of a command mean: a connection string, a name in the configuration file, a destination. */
 import { resolve } from 'node:path'
-import type { Configuration, ConfiguredSync } from '../config/configuration.js'
-import { findConfiguration, findSync, readConfiguration } from '../config/configuration.js'
 import type { ConnectionInput } from '../config/connection-input.js'
 import { holdsPassword, isConnectionString } from '../config/connection-input.js'
 import { looksLikeDestination } from '../config/destination-text.js'
 import { readEnvironment } from '../config/env-file.js'
+import type { Configuration, ConfiguredSync } from '../config/find-configuration.js'
+import { findConfiguration, findSync, readConfiguration } from '../config/find-configuration.js'
 import type { Environment } from '../config/interpolate.js'
-import { suggestName } from '../config/suggest.js'
+import { closestKey } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
 import type { Terminal } from './terminal.js'
 
@@ -49,7 +49,7 @@ export async function toConnection(
   if (source === undefined) return onlyConnection(configuration)
   const connection = configuration?.connections.get(source) ?? configuration?.syncs.get(source)?.connection
   if (connection !== undefined) return connection
-  const suggestion = suggestName(source, configuration?.connections.keys() ?? [])
+  const suggestion = closestKey(source, configuration?.connections.keys() ?? [])
   throw new TrunklineError(
     'CONFIG_INVALID',
     `SOURCE ${JSON.stringify(source)} is neither a connection string nor a connection of ${configuration?.path ?? 'a configuration file'}.`,

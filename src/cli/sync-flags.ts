@@ -1,6 +1,6 @@
 /** What the flags of a sync say, laid over what a file says. */
 import type { SyncOptions } from '../config/sync-options.js'
-import { checkStreamFlags, overlayStreamOptions } from '../config/sync-options.js'
+import { overlayStreamOptions } from '../config/sync-options.js'
 import { TrunklineError } from '../model/error.js'
 import type { StreamOptions } from '../model/sync-spec.js'
 import type { SyncFlags } from './declare-sync-flags.js'
@@ -9,8 +9,8 @@ import type { SyncFlags } from './declare-sync-flags.js'
  * Flags beat the file, whatever the pattern there.
  * @throws CONFIG_INVALID, CONFIG_UNSUPPORTED naming the flag
  */
-export function applyFlags(options: SyncOptions, flags: SyncFlags): SyncOptions {
-  const { all, byPattern } = toStreamOptions(flags)
+export async function applyFlags(options: SyncOptions, flags: SyncFlags): Promise<SyncOptions> {
+  const { all, byPattern } = await toStreamOptions(flags)
   const jobs = toCount('--jobs', flags.jobs)
   const maxConnections = toCount('--max-connections', flags.maxConnections)
   const overlaid = overlayStreamOptions({ ...options, ...pick(flags, ['select', 'exclude']) }, all, byPattern)
@@ -28,7 +28,7 @@ interface StreamFlags {
   readonly byPattern: Readonly<Record<string, StreamOptions>>
 }
 
-function toStreamOptions(flags: SyncFlags): StreamFlags {
+async function toStreamOptions(flags: SyncFlags): Promise<StreamFlags> {
   const all: Record<string, unknown> = {
     ...pick(flags, [
       'mode',
@@ -61,6 +61,9 @@ function toStreamOptions(flags: SyncFlags): StreamFlags {
     }
     addTo(pattern)['where'] = rest.trim()
   }
+  // The usual case, and what checks takes long to load.
+  if (Object.keys(all).length === 0 && Object.keys(byPattern).length === 0) return { all: {}, byPattern: {} }
+  const { checkStreamFlags } = await import('../config/check-options.js')
   return {
     all: checkStreamFlags(all),
     byPattern: Object.fromEntries(

@@ -1,6 +1,6 @@
 /** DESTINATION as a person writes it, `FORMAT:LOCATION?option=value`, taken apart. */
+import { closestKey } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
-import { suggestName } from './suggest.js'
 
 export interface DestinationLocation {
   readonly format: 'duckdb'
@@ -36,7 +36,7 @@ export function parseDestination(text: string): DestinationLocation {
       },
     )
   }
-  const suggestion = suggestName(scheme, ['duckdb', ...LATER])
+  const suggestion = closestKey(scheme, ['duckdb', ...LATER])
   throw new TrunklineError('CONFIG_INVALID', `\`${scheme}:\` is not a kind of destination.`, {
     hint: suggestion === null ? `Write ${FORMS}.` : `Did you mean \`${suggestion}:\`? Write ${FORMS}.`,
   })

@@ -1,7 +1,7 @@
 /** What zod found wrong, as the one error a person should look at first. */
 import type { z } from 'zod'
+import { closestKey } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
-import { suggestName } from './suggest.js'
 import { isUnsupportedKey, unsupportedKey } from './unsupported.js'
 
 type Issue = z.core.$ZodIssue
@@ -29,7 +29,7 @@ export function toConfigError(error: z.ZodError, context: IssueContext): Trunkli
   const keyPlace = context.placeOf([...issue.path, context.spell(key)])
   if (isUnsupportedKey(key)) return unsupportedKey(keyPlace, context.spell(key), key)
   const known = context.knownKeysAt(issue.path) ?? []
-  const suggestion = suggestName(key, known)
+  const suggestion = closestKey(key, known)
   return new TrunklineError('CONFIG_UNKNOWN_KEY', `${keyPlace}: unknown key \`${context.spell(key)}\`.`, {
     hint:
       suggestion === null

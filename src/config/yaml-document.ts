@@ -2,6 +2,7 @@
 import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml'
 import type { Document, Node } from 'yaml'
 import { TrunklineError } from '../model/error.js'
+import { formatPath } from './format-path.js'
 import { interpolate } from './interpolate.js'
 import type { Environment } from './interpolate.js'
 
@@ -87,17 +88,6 @@ function remember(walker: Walker, node: unknown, path: readonly PropertyKey[]): 
 function at(lines: LineCounter, file: string, offset: number): string {
   const { line, col } = lines.linePos(offset)
   return `${file}:${line}:${col}`
-}
-
-/** `syncs.shop.streams["public.*"].mode` */
-export function formatPath(path: readonly PropertyKey[]): string {
-  return path
-    .map((part, index) => {
-      const words = String(part)
-      if (typeof part === 'number' || !/^[\w-]+$/.test(words)) return `[${JSON.stringify(part)}]`
-      return index === 0 ? words : `.${words}`
-    })
-    .join('')
 }
 
 function describePlace(where: string, path: readonly PropertyKey[]): string {

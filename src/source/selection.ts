@@ -1,9 +1,9 @@
 /** Which relations of a database a selection takes. */
 import { formatStreamName } from '../model/catalog.js'
+import { closestStream } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
 import { parseStreamPattern, type StreamPattern } from '../model/stream-pattern.js'
 import type { Selection } from '../model/sync-spec.js'
-import { closestName } from './closest-name.js'
 
 export interface RelationRow {
   readonly oid: number
@@ -90,7 +90,7 @@ function listAvailable(available: readonly string[]): string {
 }
 
 function missing(pattern: StreamPattern, names: readonly string[]): TrunklineError {
-  const closest = closestName(pattern.text, names)
+  const closest = closestStream(pattern.text, names)
   return new TrunklineError('STREAM_MISSING', `There is no table or view named ${pattern.text}.`, {
     hint:
       closest === null

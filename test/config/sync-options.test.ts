@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { checkSyncOptions, overlayStreamOptions, toSyncSpec } from '../../src/config/sync-options.js'
+import { checkSyncOptions } from '../../src/config/check-options.js'
+import { overlayStreamOptions, toSyncSpec } from '../../src/config/sync-options.js'
 import { TrunklineError } from '../../src/model/error.js'
 
 test('options of a program are checked by the rules of the file, in their own spelling', () => {

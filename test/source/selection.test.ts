@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import { closestName } from '../../src/source/closest-name.js'
 import { emptySelection, type RelationRow, selectRelations } from '../../src/source/selection.js'
 import { formSnapshotGroups, lockBudget } from '../../src/source/snapshot-groups.js'
 import { chooseKey, type IndexFacts } from '../../src/source/key-choice.js'
@@ -54,14 +53,6 @@ test('an empty selection lists what there is, up to twenty', () => {
   const error = emptySelection(many, { select: ['x.*'], exclude: ['y'] })
   expect(error.message).toBe('The selection x.* without y matches no table or view.')
   expect(error.hint).toMatch(/public\.t19 and 5 more\.$/)
-})
-
-test('the closest name is told, with or without its schema, and none that is far', () => {
-  const names = ['public.orders', 'app.customers']
-  expect(closestName('public.order', names)).toBe('public.orders')
-  expect(closestName('costumers', names)).toBe('app.customers')
-  expect(closestName('PUBLIC.ORDERS', names)).toBe('public.orders')
-  expect(closestName('something_else', names)).toBeNull()
 })
 
 test('groups keep the order, stay within the budget, and a stream over it stands alone', () => {

@@ -24,7 +24,7 @@ export async function runPlanCommand(
   using interrupt = watchInterrupt(terminal)
   let refused = false
   for (const request of requests) {
-    const options = applyFlags(request.options, flags)
+    const options = await applyFlags(request.options, flags)
     const settings = await resolveSettings(request.connection, setting.env)
     const spec = toSyncSpec(options, settings.database)
     await using destination = await openDestination(request.destination, { logger })

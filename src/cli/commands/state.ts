@@ -1,8 +1,8 @@
 /** `trunkline state`: shows what is saved of each stream, and changes what the next run does with one. */
 import { looksLikeDestination } from '../../config/destination-text.js'
-import { suggestName } from '../../config/suggest.js'
 import { openDestination } from '../../connectors.js'
 import type { Destination, StateEdit, StreamState, SyncState } from '../../destination/contract.js'
+import { closestKey } from '../../model/closest-name.js'
 import { TrunklineError } from '../../model/error.js'
 import type { FileFlags } from '../arguments.js'
 import { openSetting, toDestinationText } from '../arguments.js'
@@ -100,7 +100,7 @@ async function findOwner(destination: Destination, sync: string | null, stream: 
 
 function unknownStream(states: readonly SyncState[], stream: string): TrunklineError {
   const known = states.flatMap(({ streams }) => [...streams.keys()])
-  const suggestion = suggestName(stream, known)
+  const suggestion = closestKey(stream, known)
   return new TrunklineError('CONFIG_INVALID', `${stream} has no saved state at this destination.`, {
     hint: suggestion === null ? `Streams: ${known.join(', ') || 'none'}.` : `Did you mean ${suggestion}?`,
     context: { stream },

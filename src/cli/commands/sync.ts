@@ -44,7 +44,7 @@ async function runOne(
   flags: SyncCommandFlags,
   signal: AbortSignal,
 ): Promise<number> {
-  const options = applyFlags(request.options, flags)
+  const options = await applyFlags(request.options, flags)
   const settings = await resolveSettings(request.connection, setting.env)
   const spec = toSyncSpec(options, settings.database)
   const view = createProgressView(terminal)
