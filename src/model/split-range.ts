@@ -4,10 +4,10 @@ import { z } from 'zod'
 export const splitRangeSchema = z.discriminatedUnion('kind', [
   /** The whole stream. */
   z.object({ kind: z.literal('all') }),
-  /** Blocks [from, to) of a leaf; null: to its end, however far it has grown. */
+  /** Blocks [from, to) of a table, and of each of its partitions or children; null: to their ends, however far they have grown. */
   z.object({
     kind: z.literal('blocks'),
-    /** oid of the leaf. */
+    /** oid of the table, which is that of the stream. */
     leaf: z.number(),
     from: z.number(),
     to: z.number().nullable(),

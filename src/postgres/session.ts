@@ -35,6 +35,11 @@ export function sessionPreamble(serverVersion: number, options: SessionOptions):
     lc_monetary: `'C'`,
     // What quoting relies on.
     standard_conforming_strings: 'on',
+    // A table is read from its first block to its last, each time.
+    synchronize_seqscans: 'off',
+    max_parallel_workers_per_gather: '0',
+    // Ranges of ctid are read by the scan that this allows.
+    enable_tidscan: 'on',
   }
   // Never DEFERRABLE: it can wait for ever.
   return [

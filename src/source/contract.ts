@@ -194,4 +194,6 @@ export interface Split {
   readonly rowSecurity: boolean
   /** Where the unqualified names of a query are looked for, after pg_catalog; absent for every other stream. */
   readonly searchPath?: readonly string[]
+  /** Read again in the same snapshot, it gives its rows in the same order; absent where that is not known. */
+  readonly repeatable?: true
 }

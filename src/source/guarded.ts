@@ -4,9 +4,19 @@ import type { Connection } from '../postgres/connection.js'
 
 const SAVEPOINT = 'trunkline_guard'
 
+/** Statements on their way with those of the savepoint; a failure takes back what `before` did. */
+export interface Around {
+  readonly before: string
+  readonly after: string
+}
+
 /** Runs `work` under a savepoint and goes back to it when it fails; the failure is passed on. */
-export async function guarded<Result>(connection: Connection, work: () => Promise<Result>): Promise<Result> {
-  await connection.execute(`SAVEPOINT ${SAVEPOINT}`)
+export async function guarded<Result>(
+  connection: Connection,
+  work: () => Promise<Result>,
+  around: Around | null = null,
+): Promise<Result> {
+  await connection.execute(`SAVEPOINT ${SAVEPOINT}${around === null ? '' : `; ${around.before}`}`)
   let result: Result
   try {
     result = await work()
@@ -14,7 +24,7 @@ export async function guarded<Result>(connection: Connection, work: () => Promis
     await rollBack(connection)
     throw error
   }
-  await connection.execute(`RELEASE SAVEPOINT ${SAVEPOINT}`)
+  await connection.execute(`${around === null ? '' : `${around.after}; `}RELEASE SAVEPOINT ${SAVEPOINT}`)
   return result
 }
 

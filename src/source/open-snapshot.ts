@@ -18,10 +18,9 @@ import type { SnapshotParts } from './snapshot.js'
 
 export interface OpenOptions {
   readonly leader: Connection
-  readonly side: Connection | null
   /** Readers that the budget has room for. */
   readonly readers: number
-  readonly reader: Omit<ReaderOptions, 'ticket'>
+  readonly reader: () => Promise<Omit<ReaderOptions, 'ticket'>>
   readonly snapshot: SnapshotOptions
   readonly searchPath: readonly string[]
   readonly logger: Logger
@@ -32,7 +31,7 @@ type Failure = SnapshotParts['failed'][number]
 export async function openParts(
   streams: readonly CatalogStream[],
   options: OpenOptions,
-): Promise<Omit<SnapshotParts, 'release'>> {
+): Promise<Omit<SnapshotParts, 'openSide' | 'release'>> {
   const { leader, logger } = options
   const { limits } = options.snapshot
   const requests = await Promise.all(
@@ -45,41 +44,48 @@ export async function openParts(
     lockTimeoutMs: limits.lockTimeoutMs,
   })
   const facts = await takeSnapshot(leader)
-  const [exported] = await leader.query<{ id: string }>('SELECT pg_export_snapshot() AS id')
-  if (exported === undefined) throw new Error('a query without FROM gave no row')
   const context = await readContext(leader)
+  // A snapshot exported on a standby while many nested transactions run can come without the list of running transactions
+  // (`sof:1` in its file); whoever imports it then sees each of them once it commits. There the leader reads everything.
+  const size = context.standby ? 0 : options.readers
+  const { block_size: blockSize, exported } = await readReadingFacts(leader, { exported: size > 0 })
   const position = await readPosition(leader, context, facts)
   const verified = await verifyStreams(leader, context, locked, {
     rowSecurityOn: options.snapshot.rowSecurityOn ?? new Set(),
     searchPath: options.searchPath,
   })
-  const ticket = {
-    exportedId: exported.id,
-    contents: facts.contents,
-    lockTimeoutMs: limits.lockTimeoutMs,
+  const openReaders = (exportedId: string): ReaderPool => {
+    const ticket = { exportedId, contents: facts.contents, lockTimeoutMs: limits.lockTimeoutMs }
+    return new ReaderPool({ size, logger, reader: async () => ({ ...(await options.reader()), ticket }) })
   }
-  // A snapshot exported on a standby while many nested transactions run can come without the list of running transactions
-  // (`sof:1` in its file); whoever imports it then sees each of them once it commits. There the leader reads everything.
-  const readers =
-    options.readers === 0 || context.standby
-      ? null
-      : await ReaderPool.open(options.readers, { ...options.reader, ticket }, logger)
   return {
-    id: exported.id,
+    id: exported ?? facts.contents,
     position,
     horizon: facts.horizon,
     horizonAgeSeconds: await readHorizonAge(leader, context, facts),
     streams: verified.streams,
     failed: [...failed, ...verified.failed],
     leader,
-    side: options.side,
-    readers,
+    readers: exported === null ? null : openReaders(exported),
+    blockSize,
     limits,
     filtered: new Set(verified.streams.filter((stream) => stream.rowSecurity).map((stream) => stream.name)),
     searchPath: options.searchPath,
     logger,
     canAwaitFlush: !context.standby && (await hasFlushPosition(leader)),
   }
+}
+
+async function readReadingFacts(
+  leader: Connection,
+  options: { readonly exported: boolean },
+): Promise<{ readonly block_size: number; readonly exported: string | null }> {
+  const [row] = await leader.query<{ block_size: number; exported: string | null }>(
+    `SELECT current_setting('block_size')::int4 AS block_size,
+            ${options.exported ? 'pg_export_snapshot()' : 'NULL::text'} AS exported`,
+  )
+  if (row === undefined) throw new Error('a query without FROM gave no row')
+  return row
 }
 
 /** The streams as the snapshot sees them, less those that changed since they were discovered or may not be read. */

@@ -114,28 +114,25 @@ class PostgresSource implements Source {
     const budget = divideBudget(options.limits.maxConnections)
     const readers = Math.min(options.readers, budget.readers)
     const leader = await this.#take(options.signal)
-    const opened: Connection[] = [leader]
     const onAbort = (): void => {
-      for (const connection of opened) connection.destroy()
+      leader.destroy()
     }
     options.signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      const side = budget.side ? await this.#connectAgain(leader, 'watch') : null
-      if (side !== null) opened.push(side)
       const parts = await openParts(streams, {
         leader,
-        side,
         readers,
-        reader: {
-          file: readers === 0 ? new URL('none:') : findReaderFile(this.#options.readerWorker),
+        reader: async () => ({
+          file: findReaderFile(this.#options.readerWorker),
           connection: await this.#readerSettings(leader),
-        },
+        }),
         snapshot: options,
         searchPath: this.#options.searchPath ?? [],
         logger: this.#logger,
       })
       const snapshot: Snapshot = new PostgresSnapshot({
         ...parts,
+        openSide: budget.side ? () => this.#connectAgain(leader, 'watch') : null,
         release: async (connections) => {
           this.#snapshots.delete(snapshot)
           await this.#giveBack(connections)
@@ -144,7 +141,7 @@ class PostgresSource implements Source {
       this.#snapshots.add(snapshot)
       return snapshot
     } catch (error) {
-      for (const connection of opened) connection.destroy()
+      leader.destroy()
       throw options.signal?.aborted === true ? options.signal.reason : error
     } finally {
       options.signal?.removeEventListener('abort', onAbort)

@@ -5,7 +5,6 @@ import type { Connection } from '../postgres/connection.js'
 import { assembleColumn, type ColumnRow } from './assemble-catalog.js'
 import { RESULT_COLUMNS_SQL } from './catalog-sql.js'
 import type { NamedQuery } from './contract.js'
-import { guarded } from './guarded.js'
 import type { RelationName } from './lock-streams.js'
 import { withReadSettings } from './read-settings.js'
 import { isNode, parseSql, walkSql, type SqlNode } from './sql-parser.js'
@@ -62,14 +61,12 @@ export async function describeQuery(
   searchPath: readonly string[],
 ): Promise<CatalogStream> {
   const { sql } = await checkQuery(query.name, query.sql)
-  const fields = await guarded(connection, () =>
-    withReadSettings(connection, { rowSecurity: false, searchPath }, async () => {
-      // Alone, by Parse, which takes one statement: whatever the parser here thinks of it, it cannot be two.
-      await connection.query(`PREPARE trunkline_query AS\n${sql}\n`)
-      await connection.query('DEALLOCATE trunkline_query')
-      return connection.describe(`SELECT * FROM (\n${sql}\n) AS "query" LIMIT 0`)
-    }),
-  ).catch((error: unknown) => {
+  const fields = await withReadSettings(connection, { rowSecurity: false, searchPath }, async () => {
+    // Alone, by Parse, which takes one statement: whatever the parser here thinks of it, it cannot be two.
+    await connection.query(`PREPARE trunkline_query AS\n${sql}\n`)
+    await connection.query('DEALLOCATE trunkline_query')
+    return connection.describe(`SELECT * FROM (\n${sql}\n) AS "query" LIMIT 0`)
+  }).catch((error: unknown) => {
     throw explain(error, query.name)
   })
   const seen = new Set<string>()

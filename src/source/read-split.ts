@@ -6,7 +6,6 @@ import { TrunklineError } from '../model/error.js'
 import { connect } from '../postgres/connect.js'
 import type { Connection, CopyOut } from '../postgres/connection.js'
 import type { Split } from './contract.js'
-import { guarded } from './guarded.js'
 import { withReadSettings } from './read-settings.js'
 
 export interface ReadTotals {
@@ -28,9 +27,7 @@ export async function readSplit(
 ): Promise<ReadTotals> {
   options.signal.throwIfAborted()
   try {
-    return await guarded(connection, () =>
-      withReadSettings(connection, split, () => copySplit(connection, split, options)),
-    )
+    return await withReadSettings(connection, split, () => copySplit(connection, split, options))
   } catch (error) {
     if (options.signal.aborted) throw options.signal.reason
     throw withStream(error, split.stream)

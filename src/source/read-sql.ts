@@ -2,7 +2,9 @@
 import { XMIN_FIELD, type ReadColumn, type RowWindow, type StreamRead } from './contract.js'
 import type { CatalogStream } from '../model/catalog.js'
 import { formatXid8, xidWindow } from '../model/xid.js'
-import { quoteIdent, quoteQualified } from '../postgres/quote.js'
+import { unreachable } from '../model/column-type.js'
+import type { SplitRange } from '../model/split-range.js'
+import { quoteIdent, quoteLiteral, quoteQualified } from '../postgres/quote.js'
 
 const LOW_32_BITS = 4_294_967_295n
 /**
@@ -38,11 +40,55 @@ export function countSql(stream: CatalogStream, where: string | null, window: Ro
   return `SELECT pg_catalog.count(*)::text AS total, ${inWindow}::text AS in_window FROM ${fromSql(stream)}${whereSql([userWhere(where)])}`
 }
 
-export function copySql(read: StreamRead): string {
+/** The rows of the range that `read` asks for. */
+export function copySql(read: StreamRead, range: SplitRange): string {
   const columns = read.columns.map(selectSql)
   if (read.withXmin) columns.push(`xmin AS ${quoteIdent(XMIN_FIELD)}`)
-  const conditions = [userWhere(read.where), read.rows.kind === 'since' ? windowSql(read.rows.window) : null]
+  const conditions = [
+    rangeSql(read.stream, range),
+    userWhere(read.where),
+    read.rows.kind === 'since' ? windowSql(read.rows.window) : null,
+  ]
   return `COPY (SELECT ${columns.join(', ')} FROM ${fromSql(read.stream)}${whereSql(conditions)}) TO STDOUT (FORMAT binary)`
+}
+
+/**
+ * Literals, so that the planner sees how much it is. Each of two neighbours has the bound on its side, and a row that has
+ * neither NULL nor its match there is on exactly one of them, by the order that the type itself has at the server.
+ */
+function rangeSql(stream: CatalogStream, range: SplitRange): string | null {
+  switch (range.kind) {
+    case 'all':
+      return null
+    case 'blocks': {
+      const to = range.to === null ? [] : [`ctid < ${tidSql(range.to)}`]
+      return [`ctid >= ${tidSql(range.from)}`, ...to].join(' AND ')
+    }
+    case 'keys': {
+      const key = `(${range.columns.map(quoteIdent).join(', ')})`
+      const literals = (values: readonly string[]): string =>
+        `(${range.columns.map((name, index) => keyLiteral(stream, name, values[index])).join(', ')})`
+      const from = range.from === null ? [] : [`${key} >= ${literals(range.from)}`]
+      const to = range.to === null ? [] : [`${key} < ${literals(range.to)}`]
+      const bounds = [...from, ...to]
+      return bounds.length === 0 ? null : bounds.join(' AND ')
+    }
+    default:
+      return unreachable(range)
+  }
+}
+
+/** The place before the first row of a block. */
+function tidSql(block: number): string {
+  if (!Number.isInteger(block) || block < 0 || block > 0xffff_fffe)
+    throw new Error(`not a block number: ${block}`)
+  return `'(${block},0)'::pg_catalog.tid`
+}
+
+function keyLiteral(stream: CatalogStream, name: string, value: string | undefined): string {
+  const column = stream.columns.find((candidate) => candidate.name === name)
+  if (column === undefined || value === undefined) throw new Error(`not a key of ${stream.name}: ${name}`)
+  return `${quoteLiteral(value)}::${quoteQualified(column.typeSchema, column.typeName)}`
 }
 
 /**

@@ -1,42 +1,53 @@
-/** The readers of a snapshot: splits go to whichever is free, and a reader that is lost is replaced. */
-import type { Batch } from '../batch/batch.js'
+/**
+ * The readers of a snapshot: splits go to whichever is free. They are opened one by one, as splits come that no open one is
+ * free for; a reader that is lost is replaced, and where the server gives no more connections the pool goes on with fewer.
+ */
+import { TrunklineError, type ErrorCode } from '../model/error.js'
 import type { Logger } from '../model/log.js'
-import type { Split } from './contract.js'
 import { Reader, type ReaderOptions } from './reader.js'
-import type { ReadTotals } from './read-split.js'
+
+export interface ReaderPoolOptions {
+  /** At most; at least one. */
+  readonly size: number
+  readonly logger: Logger
+  /** Asked once, when the first reader is opened. */
+  readonly reader: () => Promise<ReaderOptions>
+}
 
 interface Waiter {
-  readonly resolve: (reader: Reader) => void
+  /** Null: there will be none. */
+  readonly resolve: (reader: Reader | null) => void
   readonly reject: (reason: unknown) => void
 }
 
+/** What a server or the network says when it has no connection for us. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'CONNECT_FAILED',
+  'CONNECT_TIMEOUT',
+  'CONNECTION_LOST',
+  'CONNECTION_STALLED',
+  'SERVER_BUSY',
+  'SERVER_RESTARTING',
+])
+
 export class ReaderPool {
-  readonly #options: ReaderOptions
-  readonly #readers: Set<Reader>
-  readonly #idle: Reader[]
+  readonly #options: ReaderPoolOptions
+  readonly #readers = new Set<Reader>()
+  readonly #idle: Reader[] = []
   readonly #waiters: Waiter[] = []
-  readonly #size: number
-  #closed = false
+  readonly #opening = new Set<Promise<void>>()
+  readonly #closing = new AbortController()
+  /** How many there may be; falls when the server refuses one. */
+  #size: number
+  #readerOptions: Promise<ReaderOptions> | null = null
+  #warned = false
 
-  private constructor(readers: readonly Reader[], options: ReaderOptions) {
+  constructor(options: ReaderPoolOptions) {
     this.#options = options
-    this.#readers = new Set(readers)
-    this.#idle = [...readers]
-    this.#size = readers.length
+    this.#size = options.size
   }
 
-  /** As many readers as the server gives; at least one, or the error of the first. */
-  static async open(count: number, options: ReaderOptions, logger: Logger): Promise<ReaderPool> {
-    const opened = await Promise.allSettled(Array.from({ length: count }, () => Reader.open(options)))
-    const readers = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-    for (const result of opened) {
-      if (result.status === 'fulfilled') continue
-      if (readers.length === 0) throw result.reason
-      logger.warn({ error: String(result.reason) }, 'a reader could not connect; going on with fewer')
-    }
-    return new ReaderPool(readers, options)
-  }
-
+  /** Zero once the server refused even the first. */
   get size(): number {
     return this.#size
   }
@@ -45,37 +56,50 @@ export class ReaderPool {
     return [...this.#readers].map((reader) => reader.backendPid)
   }
 
-  async *read(split: Split, signal: AbortSignal): AsyncGenerator<Batch, ReadTotals> {
-    const reader = await this.#acquire(signal)
-    try {
-      return yield* reader.read(split, signal)
-    } finally {
-      this.#release(reader)
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    await Promise.all([...this.#readers].map((reader) => reader.close()))
-  }
-
-  /** At once, whatever they are doing. */
-  async terminate(): Promise<void> {
-    this.#closed = true
-    await Promise.all([...this.#readers].map((reader) => reader.terminate()))
-  }
-
-  async #acquire(signal: AbortSignal): Promise<Reader> {
+  /** A reader for one split, to be given back by `release`; null where the server gives none at all. */
+  async acquire(signal: AbortSignal): Promise<Reader | null> {
     signal.throwIfAborted()
     for (let reader = this.#idle.pop(); reader !== undefined; reader = this.#idle.pop()) {
       if (reader.failure === null) return reader
       this.#readers.delete(reader)
     }
-    if (this.#readers.size < this.#size) return this.#replace()
-    return new Promise<Reader>((resolve, reject) => {
+    if (this.#size === 0) return null
+    const arrived = this.#wait(signal)
+    this.#grow()
+    return arrived
+  }
+
+  release(reader: Reader): void {
+    if (reader.failure === null) {
+      this.#offer(reader)
+    } else {
+      this.#readers.delete(reader)
+      this.#grow()
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#stopOpening()
+    await Promise.all([...this.#readers].map((reader) => reader.close()))
+  }
+
+  /** At once, whatever they are doing. */
+  async terminate(): Promise<void> {
+    const stopped = this.#stopOpening()
+    await Promise.all([...this.#readers].map((reader) => reader.terminate()))
+    await stopped
+  }
+
+  async #stopOpening(): Promise<void> {
+    this.#closing.abort(new TrunklineError('ABORTED', 'The readers are closed.'))
+    await Promise.all(this.#opening)
+  }
+
+  #wait(signal: AbortSignal): Promise<Reader | null> {
+    return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
-        reject(signal.reason as Error)
+        reject(signal.reason)
       }
       const waiter: Waiter = {
         resolve: (reader) => {
@@ -92,21 +116,50 @@ export class ReaderPool {
     })
   }
 
-  async #replace(): Promise<Reader> {
-    const reader = await Reader.open(this.#options)
-    this.#readers.add(reader)
-    if (this.#closed) await reader.terminate()
-    return reader
+  /** One more for each that waits and that none on its way is for. */
+  #grow(): void {
+    while (
+      this.#opening.size < this.#waiters.length &&
+      this.#readers.size + this.#opening.size < this.#size
+    ) {
+      const opening: Promise<void> = this.#open().then(
+        (reader) => {
+          this.#opening.delete(opening)
+          this.#readers.add(reader)
+          this.#offer(reader)
+        },
+        (error: unknown) => {
+          this.#opening.delete(opening)
+          this.#refused(error)
+        },
+      )
+      this.#opening.add(opening)
+    }
   }
 
-  #release(reader: Reader): void {
-    if (reader.failure !== null) this.#readers.delete(reader)
-    const waiter = this.#waiters.shift()
-    if (reader.failure === null) {
-      if (waiter === undefined) this.#idle.push(reader)
-      else waiter.resolve(reader)
-    } else if (waiter !== undefined) {
-      this.#replace().then(waiter.resolve, waiter.reject)
+  async #open(): Promise<Reader> {
+    this.#readerOptions ??= this.#options.reader()
+    return Reader.open(await this.#readerOptions, this.#closing.signal)
+  }
+
+  #refused(error: unknown): void {
+    if (this.#closing.signal.aborted) return
+    if (!(error instanceof TrunklineError && REFUSALS.has(error.code))) {
+      this.#waiters.shift()?.reject(error)
+      this.#grow()
+      return
     }
+    this.#size = Math.min(this.#size, this.#readers.size + this.#opening.size)
+    if (!this.#warned) {
+      this.#warned = true
+      this.#options.logger.warn({ error: String(error) }, 'a reader could not connect; going on with fewer')
+    }
+    if (this.#size === 0) for (const waiter of this.#waiters.splice(0)) waiter.resolve(null)
+  }
+
+  #offer(reader: Reader): void {
+    const waiter = this.#waiters.shift()
+    if (waiter === undefined) this.#idle.push(reader)
+    else waiter.resolve(reader)
   }
 }

@@ -9,6 +9,7 @@ import type { Batch } from '../batch/batch.js'
 import type { ErrorData } from '../model/error.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Split } from './contract.js'
+import type { Given } from './replay.js'
 
 /** What a reader needs to see the leader's snapshot. */
 export interface SnapshotTicket {
@@ -21,14 +22,16 @@ export interface SnapshotTicket {
 
 export type ToReader =
   | { readonly kind: 'open'; readonly connection: ConnectionSettings; readonly snapshot: SnapshotTicket }
-  | { readonly kind: 'read'; readonly readId: number; readonly split: Split }
+  /** `after`: these batches were given on before by a reader that was lost; they are read again and dropped. */
+  | { readonly kind: 'read'; readonly readId: number; readonly split: Split; readonly after: Readonly<Given> }
   | { readonly kind: 'credit'; readonly readId: number; readonly batches: number }
   | { readonly kind: 'cancel'; readonly readId: number }
   | { readonly kind: 'close' }
 
 export type FromReader =
   | { readonly kind: 'opened'; readonly backendPid: number }
-  | { readonly kind: 'batch'; readonly readId: number; readonly batch: Batch }
+  /** `digest`: of the split up to this batch. */
+  | { readonly kind: 'batch'; readonly readId: number; readonly batch: Batch; readonly digest: number }
   | { readonly kind: 'done'; readonly readId: number; readonly rows: number; readonly bytes: number }
   /** `fatal`: the reader cannot be used any more. Without a `readId` it always is. */
   | {

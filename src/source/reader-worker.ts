@@ -6,6 +6,7 @@ import { connect } from '../postgres/connect.js'
 import type { Connection } from '../postgres/connection.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import { readSplit } from './read-split.js'
+import { startReplay, type Given } from './replay.js'
 import type { FromReader, SnapshotTicket, ToReader } from './reader-protocol.js'
 import { beginInSnapshot } from './session.js'
 import type { Split } from './contract.js'
@@ -28,7 +29,7 @@ port.on('message', (message: ToReader) => {
       void open(message.connection, message.snapshot)
       break
     case 'read':
-      void read(message.readId, message.split)
+      void read(message.readId, message.split, message.after)
       break
     case 'credit':
       if (active?.readId === message.readId) {
@@ -69,18 +70,22 @@ async function open(settings: ConnectionSettings, ticket: SnapshotTicket): Promi
   }
 }
 
-async function read(readId: number, split: Split): Promise<void> {
+async function read(readId: number, split: Split, after: Readonly<Given>): Promise<void> {
   if (connection === null || active !== null) {
     fail(readId, new TrunklineError('INTERNAL', 'A reader was asked to read when it could not.'))
     return
   }
   const current: ActiveRead = { readId, abort: new AbortController(), credit: 0, wake: null }
   active = current
+  const replay = startReplay(after)
   try {
     const totals = await readSplit(connection, split, {
-      emit: (batch) => emit(current, batch),
+      emit: async (batch) => {
+        if (replay.accept(batch)) await emit(current, batch, replay.digest)
+      },
       signal: current.abort.signal,
     })
+    replay.finish()
     active = null
     send({ kind: 'done', readId, ...totals })
   } catch (error) {
@@ -100,7 +105,7 @@ async function isUsable(held: Connection): Promise<boolean> {
 }
 
 /** Sends when there is credit; until then the COPY rests. */
-async function emit(current: ActiveRead, batch: Batch): Promise<void> {
+async function emit(current: ActiveRead, batch: Batch, digest: number): Promise<void> {
   while (current.credit === 0 && !current.abort.signal.aborted) {
     await new Promise<void>((resolve) => {
       current.wake = resolve
@@ -109,7 +114,8 @@ async function emit(current: ActiveRead, batch: Batch): Promise<void> {
   }
   current.abort.signal.throwIfAborted()
   current.credit--
-  port.postMessage({ kind: 'batch', readId: current.readId, batch } satisfies FromReader, [batch.buffer])
+  const message: FromReader = { kind: 'batch', readId: current.readId, batch, digest }
+  port.postMessage(message, [batch.buffer])
 }
 
 async function close(): Promise<void> {

@@ -5,6 +5,7 @@ import { TrunklineError, fromErrorData } from '../model/error.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Split } from './contract.js'
 import type { ReadTotals } from './read-split.js'
+import type { Given } from './replay.js'
 import type { FromReader, SnapshotTicket, ToReader } from './reader-protocol.js'
 
 export interface ReaderOptions {
@@ -42,15 +43,23 @@ export class Reader {
     })
   }
 
-  /** Resolves when the thread has its connection and sees the snapshot of the ticket. */
-  static async open(options: ReaderOptions): Promise<Reader> {
+  /** Resolves when the thread has its connection and sees the snapshot of the ticket; an abort ends the thread. */
+  static async open(options: ReaderOptions, signal: AbortSignal): Promise<Reader> {
+    signal.throwIfAborted()
     const reader = new Reader(options.file)
+    const onAbort = (): void => {
+      void reader.terminate()
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
     try {
       await reader.#start(options)
+      signal.throwIfAborted()
       return reader
     } catch (error) {
       await reader.terminate()
       throw error
+    } finally {
+      signal.removeEventListener('abort', onAbort)
     }
   }
 
@@ -63,8 +72,11 @@ export class Reader {
     return this.#failure
   }
 
-  /** One read at a time. Leaving it early cancels it; the reader is free again when this has returned. */
-  async *read(split: Split, signal: AbortSignal): AsyncGenerator<Batch, ReadTotals> {
+  /**
+   * One read at a time, of what comes after `given`, which is kept up to date. Leaving it early cancels it; the reader is free
+   * again when this has returned.
+   */
+  async *read(split: Split, given: Given, signal: AbortSignal): AsyncGenerator<Batch, ReadTotals> {
     signal.throwIfAborted()
     const readId = ++this.#readId
     const inbox: FromReader[] = []
@@ -77,7 +89,7 @@ export class Reader {
     signal.addEventListener('abort', rouse)
     let ended = false
     try {
-      this.#send({ kind: 'read', readId, split })
+      this.#send({ kind: 'read', readId, split, after: { ...given } })
       this.#send({ kind: 'credit', readId, batches: CREDIT })
       for (;;) {
         signal.throwIfAborted()
@@ -91,6 +103,8 @@ export class Reader {
           continue
         }
         if (message.kind === 'batch') {
+          given.batches++
+          given.digest = message.digest
           yield message.batch
           this.#send({ kind: 'credit', readId, batches: 1 })
         } else if (message.kind === 'done') {

@@ -10,12 +10,13 @@ import type { Connection } from '../postgres/connection.js'
 import type { CountOptions, Snapshot, Split, StreamCount, StreamRead } from './contract.js'
 import { awaitFlushed } from './durability.js'
 import { watchAsGoodGuest } from './good-guest.js'
-import { guarded } from './guarded.js'
 import { planSplits } from './plan-splits.js'
 import { type ReadSettings, withReadSettings } from './read-settings.js'
 import { readSplit } from './read-split.js'
 import { countSql } from './read-sql.js'
+import { readSurvivingLosses } from './read-surviving-losses.js'
 import type { ReaderPool } from './reader-pool.js'
+import { startReplay, type Given } from './replay.js'
 import { assertTreeUnchanged } from './tree-check.js'
 import { assertCondition } from './where-check.js'
 
@@ -27,9 +28,12 @@ export interface SnapshotParts {
   readonly streams: readonly CatalogStream[]
   readonly failed: readonly { readonly stream: string; readonly error: unknown }[]
   readonly leader: Connection
-  /** Null where the budget has none. */
-  readonly side: Connection | null
+  /** Opens a connection for the watch; null where the budget has none. */
+  readonly openSide: (() => Promise<Connection>) | null
+  /** Null where the leader reads. */
   readonly readers: ReaderPool | null
+  /** Bytes of a block of the server. */
+  readonly blockSize: number
   readonly limits: Limits
   /** Streams that are read as row security filters them. */
   readonly filtered: ReadonlySet<string>
@@ -52,6 +56,7 @@ export class PostgresSnapshot implements Snapshot {
   readonly #lost = new AbortController()
   readonly #closed = new AbortController()
   readonly #stopWatch: () => void
+  #side: Promise<Connection | null> | null = null
   /** The leader does one thing at a time; a read on it lasts until its last batch is taken. */
   #tail: Promise<void> = Promise.resolve()
   #busy = 0
@@ -104,10 +109,8 @@ export class PostgresSnapshot implements Snapshot {
     if (options.where !== null) await assertCondition(stream, options.where)
     const sql = countSql(stream, options.where, options.window)
     const [row] = await this.#onLeader(options.signal, (leader, active) =>
-      guarded(leader, () =>
-        withReadSettings(leader, this.#settings(stream), () =>
-          cancellable(leader, active, () => leader.query<{ total: string; in_window: string | null }>(sql)),
-        ),
+      withReadSettings(leader, this.#settings(stream), () =>
+        cancellable(leader, active, () => leader.query<{ total: string; in_window: string | null }>(sql)),
       ),
     )
     if (row === undefined) throw new Error('an aggregate gave no row')
@@ -119,15 +122,19 @@ export class PostgresSnapshot implements Snapshot {
     return planSplits(read, {
       settings: this.#settings(read.stream),
       readers: this.maxReaders,
+      serverVersion: this.#parts.leader.serverVersion,
+      blockSize: this.#parts.blockSize,
     })
   }
 
   async *read(split: Split, options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Batch, void> {
     const signal = this.#combine(options.signal)
-    const { readers } = this.#parts
+    const { readers, logger } = this.#parts
+    const readOnLeader = (given: Readonly<Given>): AsyncGenerator<Batch, void> =>
+      this.#readOnLeader(split, given, signal)
     try {
-      if (readers === null) yield* this.#readOnLeader(split, signal)
-      else yield* readers.read(split, signal)
+      if (readers === null) yield* readOnLeader({ batches: 0, digest: 0 })
+      else yield* readSurvivingLosses(split, { readers, readOnLeader, signal, logger })
     } catch (error) {
       // What broke the read may be that the snapshot is gone, and then that is what happened.
       throw this.signal.aborted ? this.signal.reason : error
@@ -136,9 +143,7 @@ export class PostgresSnapshot implements Snapshot {
 
   async assertUnchanged(stream: CatalogStream): Promise<void> {
     await this.#onLeader(undefined, (leader) =>
-      guarded(leader, () =>
-        withReadSettings(leader, this.#settings(stream), () => assertTreeUnchanged(leader, stream)),
-      ),
+      withReadSettings(leader, this.#settings(stream), () => assertTreeUnchanged(leader, stream)),
     )
   }
 
@@ -179,12 +184,12 @@ export class PostgresSnapshot implements Snapshot {
 
   async #close(): Promise<void> {
     this.#stopWatch()
-    const { leader, side, readers, release } = this.#parts
-    const open = [leader, ...(side === null ? [] : [side])]
+    const { leader, readers, release } = this.#parts
     this.#closed.abort(new TrunklineError('ABORTED', 'The snapshot is closed.'))
     await (this.signal.aborted ? readers?.terminate() : readers?.close())
     await this.#tail
-    await release(open)
+    const side = (await this.#side) ?? null
+    await release([leader, ...(side === null ? [] : [side])])
   }
 
   /** Our locks go at once, whatever whoever uses the snapshot is doing. */
@@ -202,22 +207,44 @@ export class PostgresSnapshot implements Snapshot {
   }
 
   async #ask<Row>(sql: string, values: readonly unknown[]): Promise<readonly Row[] | null> {
-    const { side, leader } = this.#parts
+    const { leader } = this.#parts
+    this.#side ??= this.#openSide()
+    const side = await this.#side
     if (side !== null && !side.lost.aborted) return side.query<Row>(sql, values)
-    // Without a readable side connection the leader is asked between its own work.
+    // Without a connection of its own the watch asks the leader, between its work.
     return this.#busy > 0 ? null : this.#onLeader(undefined, () => leader.query<Row>(sql, values))
+  }
+
+  /** When the watch first asks: a short run does without. */
+  async #openSide(): Promise<Connection | null> {
+    const { openSide, logger } = this.#parts
+    try {
+      return (await openSide?.()) ?? null
+    } catch (error) {
+      logger.warn({ error: String(error) }, 'the watch for waiting sessions could not connect')
+      return null
+    }
   }
 
   async #ping(): Promise<void> {
     if (this.#busy === 0) await this.#onLeader(undefined, (leader) => leader.execute('SELECT 1'))
   }
 
-  async *#readOnLeader(split: Split, signal: AbortSignal): AsyncGenerator<Batch, void> {
+  async *#readOnLeader(
+    split: Split,
+    given: Readonly<Given>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Batch, void> {
     const handover = createHandover<Batch>()
     const stop = new AbortController()
-    const reading = this.#onLeader(AbortSignal.any([signal, stop.signal]), (leader, active) =>
-      readSplit(leader, split, { emit: handover.give, signal: active }),
-    ).then(
+    const replay = startReplay(given)
+    const emit = async (batch: Batch): Promise<void> => {
+      if (replay.accept(batch)) await handover.give(batch)
+    }
+    const reading = this.#onLeader(AbortSignal.any([signal, stop.signal]), async (leader, active) => {
+      await readSplit(leader, split, { emit, signal: active })
+      replay.finish()
+    }).then(
       () => {
         handover.end(null)
       },

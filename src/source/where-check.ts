@@ -2,7 +2,6 @@
 import type { CatalogColumn, CatalogStream } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
 import type { Connection } from '../postgres/connection.js'
-import { guarded } from './guarded.js'
 import { withReadSettings } from './read-settings.js'
 import { fromSql } from './read-sql.js'
 import { isNode, nameParts, parseSql, walkSql, type SqlNode } from './sql-parser.js'
@@ -71,10 +70,8 @@ export async function checkCondition(
     await assertStableCalls(connection, stream, calls)
   }
   try {
-    await guarded(connection, () =>
-      withReadSettings(connection, { rowSecurity: false, searchPath: rules.searchPath }, () =>
-        connection.query(`EXPLAIN SELECT FROM ${fromSql(stream)} WHERE (\n${where}\n)`),
-      ),
+    await withReadSettings(connection, { rowSecurity: false, searchPath: rules.searchPath }, () =>
+      connection.query(`EXPLAIN SELECT FROM ${fromSql(stream)} WHERE (\n${where}\n)`),
     )
   } catch (error) {
     if (!(error instanceof TrunklineError) || !/^(42|22)/.test(error.context.sqlstate ?? '')) throw error

@@ -109,6 +109,9 @@ describe('the session', () => {
       "SET LOCAL bytea_output = 'hex'",
       "SET LOCAL lc_monetary = 'C'",
       'SET LOCAL standard_conforming_strings = on',
+      'SET LOCAL synchronize_seqscans = off',
+      'SET LOCAL max_parallel_workers_per_gather = 0',
+      'SET LOCAL enable_tidscan = on',
     ])
     expect(sessionPreamble(170_000, { lockTimeoutMs: 1 })).toContain('SET LOCAL transaction_timeout = 0')
     expect(sessionPreamble(170_000, { lockTimeoutMs: 1, statementTimeoutMs: 5, rowSecurity: 'on' })).toMatch(

@@ -118,23 +118,34 @@ onEachServer('a snapshot', (server) => {
     expect((await readRows(plain, snapshot, streamNamed(snapshot.streams, 'public.a'))).length).toBe(1000)
   })
 
-  test('uses no more connections than it may: one alone reads everything in order', async () => {
-    const streams = await discover(source, ['public.a', 'public.w'])
-    const sessions = async (maxConnections: number): Promise<number> => {
-      await using other = await openSource(`${database.url}?application_name=counted`)
-      await using snapshot = await openSnapshot(other, streams, {
-        limits: withLimits({ maxConnections }),
-        readers: 8,
-      })
-      for (const stream of streams) await readRows(other, snapshot, stream)
+  test('opens no connection before it is needed, and no more than it may', async () => {
+    const streams = await discover(source, ['public.a', 'public.big'])
+    const big = streamNamed(streams, 'public.big')
+    const sessions = async (): Promise<number> => {
       const [row] = await database.sql(
         `SELECT count(*) AS n FROM pg_stat_activity WHERE application_name LIKE 'counted%' AND pid <> pg_backend_pid()`,
       )
       return Number(row?.['n'])
     }
-    expect(await sessions(1)).toBe(1)
-    expect(await sessions(2)).toBe(2)
-    expect(await sessions(4)).toBe(4)
+    for (const maxConnections of [1, 2, 3, 4]) {
+      await using other = await openSource(`${database.url}?application_name=counted`)
+      await using snapshot = await openSnapshot(other, streams, {
+        limits: withLimits({ maxConnections }),
+        readers: 8,
+      })
+      const { maxReaders } = snapshot
+      expect(maxReaders).toBe(Math.max(1, maxConnections - 2))
+      for (const stream of streams) await snapshot.count(stream, { where: null, window: null })
+      expect(await sessions()).toBe(1)
+      const split = await planRead(other, snapshot, big, { limits: withLimits({ batchRows: 100 }) })
+      const reads = Array.from({ length: maxReaders }, () => snapshot.read(split)[Symbol.asyncIterator]())
+      for (const read of reads) await read.next()
+      // The watch may have begun by now.
+      const expected = maxConnections < 3 ? 1 : 1 + maxReaders
+      expect(await sessions()).toBeGreaterThanOrEqual(expected)
+      expect(await sessions()).toBeLessThanOrEqual(Math.min(maxConnections, expected + 1))
+      for (const read of reads) await read.return?.()
+    }
   })
 
   test('a table that may not be read fails alone, with the grant that it lacks', async () => {

@@ -1,0 +1,45 @@
+/** Reads a split on whichever reader is free; when one is lost, another goes on where it stopped, in the same snapshot. */
+import type { Batch } from '../batch/batch.js'
+import { TrunklineError } from '../model/error.js'
+import type { Logger } from '../model/log.js'
+import type { Split } from './contract.js'
+import type { ReaderPool } from './reader-pool.js'
+import type { Given } from './replay.js'
+
+export interface SurvivingOptions {
+  readonly readers: ReaderPool
+  /** Where the server gives no reader. */
+  readonly readOnLeader: (given: Readonly<Given>) => AsyncIterable<Batch>
+  readonly signal: AbortSignal
+  readonly logger: Logger
+}
+
+/** Whatever ends three connections in one split would end more. */
+const MAX_READERS_PER_SPLIT = 3
+
+/** @throws what the last reader died of, and every error that is not a loss of its reader */
+export async function* readSurvivingLosses(
+  split: Split,
+  options: SurvivingOptions,
+): AsyncGenerator<Batch, void> {
+  const { readers, signal, logger } = options
+  const given: Given = { batches: 0, digest: 0 }
+  for (let attempt = 1; ; attempt++) {
+    const reader = await readers.acquire(signal)
+    if (reader === null) {
+      yield* options.readOnLeader(given)
+      return
+    }
+    try {
+      yield* reader.read(split, given, signal)
+      return
+    } catch (error) {
+      const lost = reader.failure !== null && error instanceof TrunklineError && error.retry === 'safe'
+      const canRepeat = given.batches === 0 || split.repeatable
+      if (!lost || !canRepeat || signal.aborted || attempt === MAX_READERS_PER_SPLIT) throw error
+      logger.warn({ code: error.code, stream: split.stream }, 'a reader was lost; another one takes over')
+    } finally {
+      readers.release(reader)
+    }
+  }
+}

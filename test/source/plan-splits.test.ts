@@ -1,0 +1,161 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { CatalogStream } from '../../src/model/catalog.js'
+import type { SplitRange } from '../../src/model/split-range.js'
+import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
+import type { Xid8 } from '../../src/model/xid.js'
+import { mapColumns } from '../../src/source/column-mapping.js'
+import type { Split, StreamRead } from '../../src/source/contract.js'
+import { type PlanOptions, planSplits } from '../../src/source/plan-splits.js'
+import { makeStream } from './make-stream.js'
+import { TYPE_OPTIONS } from './open-source.js'
+
+const MIB = 1024 * 1024
+const BLOCK = 8192
+
+function tableOf(leafBytes: readonly number[], stream: Partial<CatalogStream> = {}): CatalogStream {
+  return makeStream({
+    oid: 7,
+    leaves: leafBytes.map((bytes, index) => ({
+      oid: 100 + index,
+      schema: 's',
+      name: `leaf_${index}`,
+      filenode: 1,
+      bytes,
+    })),
+    bytes: leafBytes.reduce((sum, bytes) => sum + bytes, 0),
+    ...stream,
+  })
+}
+
+function plan(
+  stream: CatalogStream,
+  options: Partial<PlanOptions> = {},
+  read: Partial<StreamRead> = {},
+): readonly Split[] {
+  return planSplits(
+    {
+      stream,
+      columns: mapColumns(stream, TYPE_OPTIONS),
+      rows: { kind: 'full' },
+      where: null,
+      withXmin: false,
+      limits: DEFAULT_LIMITS,
+      ...read,
+    },
+    { settings: { rowSecurity: false }, readers: 1, serverVersion: 180_000, blockSize: BLOCK, ...options },
+  )
+}
+
+const rangesOf = (splits: readonly Split[]): readonly SplitRange[] => splits.map((split) => split.range)
+
+test('a small table is one split', () => {
+  for (const bytes of [0, 1, BLOCK, 31 * MIB]) {
+    expect(rangesOf(plan(tableOf([bytes]), { readers: 4 }))).toEqual([{ kind: 'all' }])
+  }
+})
+
+test('a large table is divided by 64 MiB of heap, the last split without an end', () => {
+  const splits = plan(tableOf([2048 * MIB]))
+  expect(splits.length).toBe(32)
+  expect(splits[1]?.range).toEqual({ kind: 'blocks', leaf: 7, from: 8192, to: 16384 })
+  expect(splits[31]?.range).toEqual({ kind: 'blocks', leaf: 7, from: 31 * 8192, to: null })
+  expect(splits[1]?.copySql).toContain(
+    `WHERE ctid >= '(8192,0)'::pg_catalog.tid AND ctid < '(16384,0)'::pg_catalog.tid`,
+  )
+  expect(splits[31]?.copySql).toMatch(/WHERE ctid >= '\(253952,0\)'::pg_catalog.tid\) TO STDOUT/)
+  expect(splits.map((split) => split.index)).toEqual([...splits.keys()])
+})
+
+test('each reader has several splits to take, none of them small', () => {
+  expect(plan(tableOf([512 * MIB]), { readers: 1 }).length).toBe(16)
+  expect(plan(tableOf([512 * MIB]), { readers: 8 }).length).toBe(32)
+  expect(plan(tableOf([128 * MIB]), { readers: 8 }).length).toBe(8)
+})
+
+test('the largest tables have no more splits than a checkpoint can list', () => {
+  const splits = plan(tableOf([32 * 1024 * 1024 * MIB]))
+  expect(splits.length).toBe(2000)
+})
+
+test('many leaves make for fewer splits, as each of them is opened in each', () => {
+  const leaves = Array.from({ length: 1000 }, () => 2 * MIB)
+  expect(plan(tableOf(leaves, { kind: 'partitioned' })).length).toBe(16)
+})
+
+test.each([
+  ['before PostgreSQL 14', {}, { serverVersion: 130_022 }],
+  ['a view', { kind: 'view' }, {}],
+  ['a query', { kind: 'query', sql: 'SELECT 1 AS c' }, {}],
+  ['a foreign table', { kind: 'foreign' }, {}],
+  ['a hypertable', { oddity: 'hypertable' }, {}],
+  ['a tree with a foreign leaf', { kind: 'partitioned', oddity: 'foreign_leaf' }, {}],
+  ['rows that a policy filters', { rowSecurity: true }, {}],
+  ['grants on columns alone', { tablePrivilege: false }, {}],
+] as const)('%s is read whole', (_name, stream, options) => {
+  expect(rangesOf(plan(tableOf([1024 * MIB], stream), options))).toEqual([{ kind: 'all' }])
+})
+
+test('blocks of the server of another size make other bounds', () => {
+  expect(plan(tableOf([2048 * MIB]), { blockSize: 32768 })[1]?.range).toMatchObject({ from: 2048, to: 4096 })
+})
+
+test('ranges that are given are the splits', () => {
+  const ranges: SplitRange[] = [
+    { kind: 'blocks', leaf: 7, from: 5, to: null },
+    { kind: 'keys', columns: ['c'], from: null, to: ["a'b"] },
+    { kind: 'keys', columns: ['c'], from: ["a'b"], to: null },
+  ]
+  const splits = plan(tableOf([1024 * MIB]), {}, { rows: { kind: 'full', ranges } })
+  expect(rangesOf(splits)).toEqual(ranges)
+  expect(splits[1]?.copySql).toContain(`WHERE ("c") < ('a''b'::"pg_catalog"."text")) TO STDOUT`)
+  expect(splits[2]?.copySql).toContain(`WHERE ("c") >= ('a''b'::"pg_catalog"."text")) TO STDOUT`)
+  expect(plan(tableOf([1024 * MIB]), {}, { rows: { kind: 'full', ranges: [] } })).toEqual([])
+})
+
+test('a window and a condition hold in each split', () => {
+  const window = { horizon: 5n as Xid8, xmax: 9n as Xid8, wholeLeaves: [3] }
+  for (const split of plan(tableOf([512 * MIB]), {}, { rows: { kind: 'since', window }, where: 'c > 1' })) {
+    expect(split.copySql).toMatch(
+      /WHERE ctid >= .* AND \(\nc > 1\n\) AND \(\(pg_catalog\.age\(xmin\).* OR tableoid IN \(3\)\)/s,
+    )
+  }
+})
+
+test('only what is stored in tables keeps its order', () => {
+  expect(plan(tableOf([MIB]))[0]?.repeatable).toBe(true)
+  expect(plan(tableOf([MIB], { kind: 'matview' }))[0]?.repeatable).toBe(true)
+  expect(plan(tableOf([MIB], { kind: 'view' }))[0]?.repeatable).toBe(undefined)
+  expect(plan(tableOf([MIB], { kind: 'partitioned', oddity: 'foreign_leaf' }))[0]?.repeatable).toBe(undefined)
+})
+
+test('whatever the leaves, the ranges follow each other from the first block on and are of about equal size', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 4096 }), { minLength: 1, maxLength: 40 }),
+      fc.integer({ min: 1, max: 16 }),
+      (sizes, readers) => {
+        const stream = tableOf(
+          sizes.map((size) => size * MIB),
+          { kind: 'partitioned' },
+        )
+        const ranges = rangesOf(plan(stream, { readers }))
+        if (ranges[0]?.kind === 'all') return
+        let from = 0
+        const total = sizes.reduce((sum, size) => sum + size, 0)
+        for (const [index, range] of ranges.entries()) {
+          if (range.kind !== 'blocks') throw new Error('not a range of blocks')
+          expect(range.from).toBe(from)
+          const end = range.to ?? Number.MAX_SAFE_INTEGER
+          const blocks = sizes.reduce((sum, size) => {
+            const count = (size * MIB) / BLOCK
+            return sum + Math.min(count, end) - Math.min(count, range.from)
+          }, 0)
+          expect(Math.abs(blocks - (total * MIB) / BLOCK / ranges.length)).toBeLessThanOrEqual(sizes.length)
+          expect(range.to === null).toBe(index === ranges.length - 1)
+          from = end
+        }
+      },
+    ),
+  )
+})
