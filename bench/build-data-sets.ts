@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import { checksumQuery } from './check.js'
-import { type DataSet, type DataSetName, buildStatements } from './data-sets.js'
+import { type DataSet, buildStatements, grantStatements, relationOf } from './data-sets.js'
 import { READER } from './server.js'
 
 export interface BuiltDataSet extends DataSet {
@@ -20,10 +20,10 @@ const MEMORY = `
 export async function buildDataSet(
   client: pg.Client,
   set: DataSet,
-  copyBytes: (table: DataSetName) => Promise<number>,
+  copyBytes: (set: DataSet) => Promise<number>,
   say: (text: string) => void,
 ): Promise<BuiltDataSet> {
-  const query = checksumQuery(set, 'postgres', `public.${set.name}`)
+  const query = checksumQuery(set, 'postgres', relationOf(set))
   const definition = createHash('sha256')
     .update([...buildStatements(set), query].join('\n'))
     .digest('hex')
@@ -38,8 +38,8 @@ export async function buildDataSet(
   }
   say(`building ${set.name}: ${set.rows.toLocaleString('en')} rows (once)`)
   for (const statement of buildStatements(set)) await client.query(statement)
-  await client.query(`GRANT SELECT ON public.${set.name} TO ${READER}`)
-  const bytes = await copyBytes(set.name)
+  for (const statement of grantStatements(set, READER)) await client.query(statement)
+  const bytes = await copyBytes(set)
   const checksum = await readChecksum(client, set)
   await client.query(
     `INSERT INTO bench_data_set VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO UPDATE
@@ -51,9 +51,7 @@ export async function buildDataSet(
 
 /** What the source holds now; for a data set that changes, the remembered checksum is only that of its start. */
 export async function readChecksum(client: pg.Client, set: DataSet): Promise<string> {
-  const { rows } = await client.query<{ checksum: string }>(
-    checksumQuery(set, 'postgres', `public.${set.name}`),
-  )
+  const { rows } = await client.query<{ checksum: string }>(checksumQuery(set, 'postgres', relationOf(set)))
   const checksum = rows[0]?.checksum
   if (checksum === undefined) throw new Error(`no checksum of ${set.name}`)
   return checksum

@@ -63,8 +63,20 @@ function checkedColumn(set: DataSet, column: DataSetColumn, dialect: CheckDialec
 export function checksumQuery(set: DataSet, dialect: CheckDialect, table: string): string {
   const parts = ['count(*)', ...set.columns.flatMap((column) => checkedColumn(set, column, dialect))]
   const text = dialect === 'postgres' ? 'text' : 'varchar'
-  const joined = parts.map((part) => `coalesce(CAST(${part} AS ${text}), '-')`).join(', ')
-  return `SELECT concat_ws(' ', ${joined}) AS checksum FROM ${table}`
+  const texts = parts.map((part) => `coalesce(CAST(${part} AS ${text}), '-')`)
+  return `SELECT ${joinTexts(texts)} AS checksum FROM ${table}`
+}
+
+/** PostgreSQL takes 100 arguments at most. */
+const MAX_ARGUMENTS = 90
+
+function joinTexts(texts: readonly string[]): string {
+  if (texts.length <= MAX_ARGUMENTS) return `concat_ws(' ', ${texts.join(', ')})`
+  const joined: string[] = []
+  for (let from = 0; from < texts.length; from += MAX_ARGUMENTS) {
+    joined.push(joinTexts(texts.slice(from, from + MAX_ARGUMENTS)))
+  }
+  return joinTexts(joined)
 }
 
 /** What differs, in words; null when nothing does. */

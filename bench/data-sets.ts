@@ -4,7 +4,18 @@
  */
 import type { CheckKind } from './check.js'
 
-export type DataSetName = 'lineitem' | 'lineitem_1m' | 'events' | 'narrow' | 'narrow_1m' | 'ledger' | 'none'
+export type DataSetName =
+  | 'lineitem'
+  | 'lineitem_1m'
+  | 'lineitem_20m'
+  | 'events'
+  | 'narrow'
+  | 'narrow_1m'
+  | 'ledger'
+  | 'wide'
+  | 'long_text'
+  | 'many_small'
+  | 'none'
 
 export interface DataSetColumn {
   readonly name: string
@@ -23,7 +34,12 @@ export interface DataSet {
   readonly primaryKey: readonly string[]
   /** An integer column that differs from row to row: ties a value to its row in the checksum. */
   readonly rowNumber: string
+  /** Tables of the same shape that share the rows: one, `public.<name>`, or as many in a schema of that name. */
+  readonly tables: number
 }
+
+/** Large enough that only those who ask for it by name wait for it. */
+export const NAMED_ONLY: ReadonlySet<DataSetName> = new Set(['lineitem_20m'])
 
 /** A non-negative 31-bit number, different for each row and seed. */
 const hash = (seed: number): string => `(hashint8extended(i, ${String(seed)}) & 2147483647)`
@@ -120,13 +136,86 @@ const NARROW: readonly DataSetColumn[] = [
   column('amount', 'double precision', 'hundredths', `(${hash(41)} % 10000000)::float8 / 100`),
 ]
 
+const WIDE_COLUMNS = 300
+
+/** Mixed types, a tenth of the columns with nulls; about 2.7 kB a row. */
+const WIDE: readonly DataSetColumn[] = [
+  column('id', 'bigint', 'integer', 'i + 1'),
+  ...Array.from({ length: WIDE_COLUMNS - 1 }, (_, index) => {
+    const number = hash(1000 + index)
+    const kinds: readonly (readonly [type: string, check: CheckKind, value: string])[] = [
+      ['integer', 'integer', `(${number} % 1000000)::int`],
+      ['bigint', 'integer', `${number} * 4099`],
+      ['smallint', 'integer', `(${number} % 30000)::smallint`],
+      ['double precision', 'hundredths', `(${number} % 10000000)::float8 / 100`],
+      ['numeric(15,2)', 'hundredths', `(${number} % 10000000)::numeric * 0.01`],
+      ['date', 'date', `DATE '2000-01-01' + (${number} % 9000)::int`],
+      [
+        'timestamptz',
+        'timestamp',
+        `TIMESTAMPTZ '2020-01-01 00:00:00+00' + ${number} * INTERVAL '1 millisecond'`,
+      ],
+      ['text', 'text', `${pick(1000 + index, WORDS)} || ' ' || ${number} % 1000`],
+      ['uuid', 'text', `md5('wide ' || ${number})::uuid`],
+      ['boolean', 'text', `${number} % 2 = 0`],
+      [
+        'numeric(15,2)',
+        'hundredths',
+        `CASE WHEN ${number} % 2 = 0 THEN (${number} % 100000)::numeric * 0.01 END`,
+      ],
+      ['text', 'text', `CASE WHEN ${number} % 10 = 0 THEN ${pick(1000 + index, WORDS)} END`],
+    ]
+    const [type, check, value] = kinds[index % kinds.length] ?? (['integer', 'integer', '0'] as const)
+    return column(`c${String(index + 1).padStart(3, '0')}`, type, check, value)
+  }),
+]
+
+const LONG_TEXT_BYTES = 100_000
+/** A random half, which the server cannot compress, and words, which it can. */
+const PIECE = `md5(i || '/' || piece) || ' ' || (ARRAY[${WORDS.map((word) => `'${word} '`).join(',')}])[1 + (i * 31 + piece * 7) % ${String(WORDS.length)}]`
+
+/** Documents: each text is stored out of line. */
+const LONG_TEXT: readonly DataSetColumn[] = [
+  column('id', 'bigint', 'integer', 'i + 1'),
+  column('title', 'text', 'text', `${pick(50, WORDS)} || ' ' || ${pick(51, WORDS)}`),
+  column(
+    'body',
+    'text',
+    'text',
+    `(SELECT left(string_agg(${PIECE}, ''), ${String(LONG_TEXT_BYTES)}) FROM generate_series(1, 2800) AS piece)`,
+  ),
+]
+
+const ROWS_PER_SMALL_TABLE = 100
+
+/** `holder` is the number of its table: tells a row that landed in another. */
+const MANY_SMALL: readonly DataSetColumn[] = [
+  column('id', 'bigint', 'integer', 'i + 1'),
+  column('holder', 'integer', 'integer', `(i / ${String(ROWS_PER_SMALL_TABLE)})::int`),
+  column('amount', 'numeric(15,2)', 'hundredths', `(${hash(60)} % 10000000)::numeric * 0.01`),
+  column(
+    'changed_at',
+    'timestamptz',
+    'timestamp',
+    `TIMESTAMPTZ '2024-01-01 00:00:00+00' + ${hash(61)} * INTERVAL '1 millisecond'`,
+  ),
+  column('label', 'text', 'text', `${pick(62, WORDS)} || ' ' || ${pick(63, WORDS)}`),
+]
+
 const MILLION = 1_000_000
 
 /** `scale` multiplies the rows of every data set; 1 is what the published numbers are made with. */
 export function describeDataSets(scale: number): Readonly<Record<Exclude<DataSetName, 'none'>, DataSet>> {
   const rows = (atScaleOne: number): number => Math.max(1, Math.round(atScaleOne * scale))
-  const lineitem = { columns: LINEITEM, primaryKey: ['l_orderkey', 'l_linenumber'], rowNumber: 'l_orderkey' }
-  const narrow = { columns: NARROW, primaryKey: ['id'], rowNumber: 'id' }
+  const lineitem = {
+    columns: LINEITEM,
+    primaryKey: ['l_orderkey', 'l_linenumber'],
+    rowNumber: 'l_orderkey',
+    tables: 1,
+  }
+  const byId = { primaryKey: ['id'], rowNumber: 'id', tables: 1 }
+  const narrow = { ...byId, columns: NARROW }
+  const smallTables = Math.max(2, Math.round(2000 * scale))
   return {
     lineitem: {
       ...lineitem,
@@ -135,13 +224,18 @@ export function describeDataSets(scale: number): Readonly<Record<Exclude<DataSet
       rows: rows(5 * MILLION),
     },
     lineitem_1m: { ...lineitem, name: 'lineitem_1m', title: 'lineitem, a fifth of it', rows: rows(MILLION) },
+    lineitem_20m: {
+      ...lineitem,
+      name: 'lineitem_20m',
+      title: 'lineitem, four times of it',
+      rows: rows(20 * MILLION),
+    },
     events: {
+      ...byId,
       name: 'events',
       title: 'events with uuid, jsonb, text[] and nulls, 8 columns',
       rows: rows(2 * MILLION),
       columns: EVENTS,
-      primaryKey: ['id'],
-      rowNumber: 'id',
     },
     narrow: {
       ...narrow,
@@ -156,19 +250,94 @@ export function describeDataSets(scale: number): Readonly<Record<Exclude<DataSet
       title: 'narrow, of which rows are updated',
       rows: rows(10 * MILLION),
     },
+    wide: {
+      ...byId,
+      name: 'wide',
+      title: `${String(WIDE_COLUMNS)} columns of mixed types`,
+      rows: rows(200_000),
+      columns: WIDE,
+    },
+    long_text: {
+      ...byId,
+      name: 'long_text',
+      title: 'texts of 100 kB, half of them words',
+      rows: rows(5000),
+      columns: LONG_TEXT,
+    },
+    many_small: {
+      ...byId,
+      name: 'many_small',
+      title: 'a schema of tables of 100 rows',
+      rows: smallTables * ROWS_PER_SMALL_TABLE,
+      columns: MANY_SMALL,
+      tables: smallTables,
+    },
   }
 }
 
+const tableName = (set: DataSet, index: number): string =>
+  set.tables === 1 ? `public.${set.name}` : `${set.name}.t${String(index).padStart(4, '0')}`
+
+/** What `--select` takes. */
+export function selectPattern(set: DataSet): string {
+  return set.tables === 1 ? tableName(set, 0) : `${set.name}.*`
+}
+
+/** All its rows in one SELECT. */
+export function relationOf(set: DataSet): string {
+  if (set.tables === 1) return tableName(set, 0)
+  // A row that is in the wrong table has a holder other than 0.
+  const columns = set.columns.map(({ name }) => name).join(', ')
+  const selects = Array.from({ length: set.tables }, (_, index) => {
+    const list = columns.replace('holder', `holder - ${String(index)} AS holder`)
+    return `SELECT ${list} FROM ${tableName(set, index)}`
+  })
+  return `(${selects.join(' UNION ALL ')}) AS each_table`
+}
+
+/** @param index The table among those of the data set. */
+export function copyStatement(set: DataSet, index: number): string {
+  const table = set.tables === 1 ? set.name : tableName(set, index)
+  return `COPY (SELECT * FROM ${table}) TO STDOUT (FORMAT binary)`
+}
+
+/** Tables made or dropped in one transaction: each holds locks until its end. */
+const TABLES_AT_ONCE = 200
+
 /** The statements that build a data set, in order. VACUUM must run outside a transaction, so they are run one by one. */
 export function buildStatements(set: DataSet): readonly string[] {
-  const table = `public.${set.name}`
   const columns = set.columns.map(({ name, type }) => `${name} ${type}`).join(', ')
   const values = set.columns.map(({ name, value }) => `${value} AS ${name}`).join(', ')
-  return [
+  const create = (table: string, first: number, last: number): readonly string[] => [
     `DROP TABLE IF EXISTS ${table}`,
     `CREATE TABLE ${table} (${columns})`,
-    `INSERT INTO ${table} SELECT ${values} FROM generate_series(0::bigint, ${String(set.rows - 1)}) AS i`,
+    `INSERT INTO ${table} SELECT ${values} FROM generate_series(${String(first)}::bigint, ${String(last)}) AS i`,
     `ALTER TABLE ${table} ADD PRIMARY KEY (${set.primaryKey.join(', ')})`,
-    `VACUUM ANALYZE ${table}`,
+  ]
+  if (set.tables === 1) {
+    const table = tableName(set, 0)
+    return [...create(table, 0, set.rows - 1), `VACUUM ANALYZE ${table}`]
+  }
+  const each = set.rows / set.tables
+  const statements = [`CREATE SCHEMA IF NOT EXISTS ${set.name}`]
+  for (let from = 0; from < set.tables; from += TABLES_AT_ONCE) {
+    const indexes = Array.from({ length: Math.min(TABLES_AT_ONCE, set.tables - from) }, (_, at) => from + at)
+    // Several statements in one message are one transaction.
+    statements.push(
+      indexes
+        .flatMap((index) => create(tableName(set, index), index * each, (index + 1) * each - 1))
+        .join(';\n'),
+      `VACUUM ANALYZE ${indexes.map((index) => tableName(set, index)).join(', ')}`,
+    )
+  }
+  return statements
+}
+
+/** Lets `role` read it. */
+export function grantStatements(set: DataSet, role: string): readonly string[] {
+  if (set.tables === 1) return [`GRANT SELECT ON ${tableName(set, 0)} TO ${role}`]
+  return [
+    `GRANT USAGE ON SCHEMA ${set.name} TO ${role}`,
+    `GRANT SELECT ON ALL TABLES IN SCHEMA ${set.name} TO ${role}`,
   ]
 }

@@ -1,73 +1,25 @@
-/**
- * What is measured: one entry per job. A job of another tool or to another destination is one more entry.
- *
- * A job never reports on itself: it is a command that is measured from outside and, where rows land, checked afterwards.
- */
-import { spawnSync } from 'node:child_process'
+/** What is measured of Trunkline, and what shows how much the numbers are worth. */
 import { existsSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type pg from 'pg'
-import { type BuiltDataSet, readChecksum } from './build-data-sets.js'
-import type { DataSetName } from './data-sets.js'
+import { bareNode, childScript, copyBaseline, countBaseline, drainCommand } from './baselines.js'
+import { readChecksum } from './build-data-sets.js'
+import type { ConditionName } from './conditions.js'
+import { type DataSetName, selectPattern } from './data-sets.js'
+import type { GroupName } from './groups.js'
+import type { Load } from './impact.js'
+import type { Job, JobContext, Presence } from './job.js'
 import { checkDuckDb } from './landed.js'
 import { type Command, measure } from './measure.js'
 
-/** What a job may use. `set` is the data set it is run on. */
-export interface JobContext {
-  readonly set: BuiltDataSet
-  /** PGHOST, PGPORT, PGUSER, PGDATABASE. */
-  readonly connection: Readonly<Record<string, string>>
-  /** The same as a connection string. */
-  readonly url: string
-  /** Superuser's connection to the source, for what is not measured. */
-  readonly client: pg.Client
-  /** An empty folder at the start of the benchmark. */
-  readonly folder: string
-  /** Counts the runs of this job, from 0. */
-  readonly run: number
-}
+/** What several programs do, and are compared at. */
+const READING = 'rows in memory'
+const TO_DUCKDB = 'table to DuckDB file'
 
-export interface Job {
-  readonly name: string
-  readonly title: string
-  /** Ratio aimed at, by data set; null: nothing aimed at. A job that needs no table is on `none`. */
-  readonly on: Readonly<Partial<Record<DataSetName, number | null>>>
-  readonly baseline: Baseline
-  /** The tables on which it is drawn in the chart, whose measure is COPY; default: none. */
-  readonly charted?: readonly DataSetName[]
-  /** The version that runs, or why it cannot. */
-  readonly probe: () => Promise<Presence>
-  /** Before each run and its baseline, not measured. */
-  readonly prepare?: (context: JobContext) => Promise<void>
-  readonly command: (context: JobContext) => Command
-  /** What is wrong with what landed, or null. */
-  readonly check?: (context: JobContext, output: string) => Promise<string | null>
-}
-
-export type Presence = { readonly version: string } | { readonly absent: string }
-
-export interface Baseline {
-  readonly title: string
-  readonly probe: () => Promise<Presence>
-  readonly command: (context: JobContext) => Command
-}
-
-/** Stands for the table of a job that reads none. */
-export const NO_DATA_SET: BuiltDataSet = {
-  name: 'none',
-  title: 'no table',
-  rows: 0,
-  columns: [],
-  primaryKey: [],
-  rowNumber: '',
-  copyBytes: 0,
-  checksum: '',
-}
+type Aims = Job['on']
 
 const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
-const childScript = (name: string): string => fileURLToPath(new URL(`children/${name}`, import.meta.url))
 
 async function probeTrunkline(): Promise<Presence> {
   if (!existsSync(main)) return { absent: 'dist/ is not built: npm run build' }
@@ -75,59 +27,6 @@ async function probeTrunkline(): Promise<Presence> {
     version: string
   }
   return { version: `trunkline ${manifest.version}` }
-}
-
-/** `program --version`, of which the first line is kept. */
-function probeProgram(program: string): Presence {
-  const { status, stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' })
-  if (status !== 0) return { absent: `${program} is not installed` }
-  return { version: stdout.trim().split('\n')[0] ?? program }
-}
-
-export const drainCommand = (table: string, connection: Readonly<Record<string, string>>): Command => ({
-  file: process.execPath,
-  args: [childScript('drain.mjs'), `public.${table}`],
-  env: connection,
-  shown: `node bench/children/drain.mjs ${table}`,
-  keepOutput: true,
-})
-
-const psql = (sql: string, connection: Readonly<Record<string, string>>): Command => ({
-  file: 'psql',
-  args: ['-X', '-q', '-c', sql],
-  env: connection,
-  shown: `psql -c '${sql}' > /dev/null`,
-})
-
-const hasPsql = 'version' in probeProgram('psql')
-
-/** As fast as one connection can be: the server's bytes, received and dropped. */
-export const copyBaseline: Baseline = {
-  title: hasPsql
-    ? 'psql COPY BINARY to /dev/null'
-    : 'COPY BINARY received and dropped by node (psql is not installed)',
-  probe: async () => Promise.resolve(hasPsql ? probeProgram('psql') : { version: `node ${process.version}` }),
-  command: ({ set, connection }) =>
-    hasPsql
-      ? psql(`COPY (SELECT * FROM ${set.name}) TO STDOUT (FORMAT binary)`, connection)
-      : drainCommand(set.name, connection),
-}
-
-/** The least a server does to look at every row: what a run that finds nothing to copy is held against. */
-const countBaseline: Baseline = {
-  title: 'serial SELECT count(*) by psql',
-  probe: async () => Promise.resolve(probeProgram('psql')),
-  command: ({ set, connection }) =>
-    psql(`SELECT count(*) FROM ${set.name}`, {
-      ...connection,
-      PGOPTIONS: '-c max_parallel_workers_per_gather=0',
-    }),
-}
-
-const bareNode: Baseline = {
-  title: 'node that does nothing',
-  probe: async () => Promise.resolve({ version: `node ${process.version}` }),
-  command: () => ({ file: process.execPath, args: ['--eval', '0'], shown: 'node --eval 0' }),
 }
 
 const trunkline = (
@@ -141,29 +40,90 @@ const trunkline = (
   shown: `trunkline ${shown}`,
 })
 
-function syncToDuckDb({ url, set }: JobContext, path: string, options: readonly string[]): Command {
-  const args = ['--select', `public.${set.name}`, '--yes', ...options]
+/** `jobs` as `--jobs` takes it; null: left out, the number is chosen by the program. */
+export function syncToDuckDb(
+  { url, set }: Pick<JobContext, 'url' | 'set'>,
+  path: string,
+  { mode, jobs }: { readonly mode: 'full_refresh' | 'mirror'; readonly jobs: number | null },
+): Command {
+  const args = ['--select', selectPattern(set), '--yes', '--mode', mode]
+  if (jobs !== null) args.push('--jobs', String(jobs))
   return trunkline(
     ['sync', url, `duckdb:${path}`, ...args],
     `sync "$SOURCE" ${basename(path)} ${args.join(' ')}`,
   )
 }
 
+const freshPath = ({ folder, set }: JobContext): string => join(folder, `${set.name}.duckdb`)
+const removeDuckDb = async (path: string): Promise<void> => {
+  for (const ending of ['', '.wal']) await rm(`${path}${ending}`, { force: true })
+}
+const inWords = (readers: number | null): string =>
+  readers === null ? 'automatic' : readers === 1 ? 'one reader' : `${String(readers)} readers`
+const suffix = (readers: number | null): string => (readers === 1 ? '' : `-${String(readers ?? 'auto')}`)
+const ours = { by: 'trunkline', baseline: copyBaseline, probe: probeTrunkline } as const
+
+interface Placement {
+  readonly group: GroupName
+  readonly on: Aims
+  readonly conditions?: readonly ConditionName[]
+  readonly charted?: readonly DataSetName[]
+}
+
+/** One reader is read on the main thread, as the library does it that is not told a number. */
+const readAndDrop = (readers: number, placement: Placement): Job => ({
+  ...ours,
+  ...placement,
+  name: `decode-and-drop${suffix(readers)}`,
+  title: `read as batches, ${inWords(readers)}`,
+  task: READING,
+  reference: 'decode-and-drop',
+  command: ({ set, url }) => {
+    const count = readers === 1 ? [] : [String(readers)]
+    return {
+      file: process.execPath,
+      args: [childScript('decode-and-drop.mjs'), url, selectPattern(set), ...count],
+      shown: ['node bench/children/decode-and-drop.mjs "$SOURCE"', selectPattern(set), ...count].join(' '),
+      keepOutput: true,
+    }
+  },
+  check: async ({ set }, output) =>
+    output.trim() === String(set.rows) ? null : `${output.trim()} rows were read of ${String(set.rows)}`,
+  checkedAs: 'number of rows',
+})
+
+/** Null: the number of readers is left to the program. */
+const loadDuckDb = (readers: number | null, placement: Placement): Job => ({
+  ...ours,
+  ...placement,
+  name: `duckdb${suffix(readers)}`,
+  title: `table to DuckDB file, ${inWords(readers)}`,
+  task: TO_DUCKDB,
+  reference: 'duckdb',
+  prepare: async (context) => removeDuckDb(freshPath(context)),
+  command: (context) => syncToDuckDb(context, freshPath(context), { mode: 'full_refresh', jobs: readers }),
+  check: async (context) => checkDuckDb(context.set, freshPath(context), context.set.checksum),
+})
+
 const ledgerPath = ({ folder }: JobContext): string => join(folder, 'ledger.duckdb')
 const mirrorLedger = (context: JobContext): Command =>
-  syncToDuckDb(context, ledgerPath(context), ['--mode', 'mirror'])
+  syncToDuckDb(context, ledgerPath(context), { mode: 'mirror', jobs: null })
 const checkLedger = async (context: JobContext): Promise<string | null> =>
   checkDuckDb(context.set, ledgerPath(context), await readChecksum(context.client, context.set))
 
 const CHANGED_ROWS = 1000
 
-const freshPath = ({ folder, set }: JobContext): string => join(folder, `${set.name}.duckdb`)
+const charted = ['lineitem', 'events', 'narrow'] as const
+const shapes = (aim: number | null): Aims => ({ lineitem: aim, events: aim, narrow: aim })
+const distant = ['tls', 'delay_2ms', 'delay_20ms'] as const
 
-export const JOBS: readonly Job[] = [
+const CONTROLS: readonly Job[] = [
   {
     name: 'control',
     title: 'the baseline against itself',
-    on: { lineitem: null, events: null, narrow: null },
+    group: 'control',
+    by: 'control',
+    on: shapes(null),
     baseline: copyBaseline,
     probe: copyBaseline.probe,
     command: copyBaseline.command,
@@ -171,53 +131,26 @@ export const JOBS: readonly Job[] = [
   {
     name: 'node-postgres',
     title: 'bytes only, by node-postgres',
-    on: { lineitem: null, events: null, narrow: null },
+    group: 'control',
+    by: 'control',
+    on: shapes(null),
     baseline: copyBaseline,
     probe: async () => Promise.resolve({ version: `node ${process.version}` }),
-    command: ({ set, connection }) => drainCommand(set.name, connection),
+    command: ({ set, connection }) => drainCommand(set, connection),
     check: async ({ set }, output) =>
-      Promise.resolve(
-        Number(output) === set.copyBytes ? null : `${output.trim()} bytes came of ${String(set.copyBytes)}`,
-      ),
+      Number(output) === set.copyBytes ? null : `${output.trim()} bytes came of ${String(set.copyBytes)}`,
+    checkedAs: 'number of bytes',
   },
+]
+
+const AGAIN: readonly Job[] = [
   {
-    name: 'decode-and-drop',
-    title: 'read as batches, one reader',
-    on: { lineitem: 1.05, events: 1.05, narrow: 1.05, narrow_1m: null },
-    baseline: copyBaseline,
-    charted: ['lineitem', 'events', 'narrow'],
-    probe: probeTrunkline,
-    command: ({ set, url }) => ({
-      file: process.execPath,
-      args: [childScript('decode-and-drop.mjs'), url, `public.${set.name}`],
-      shown: `node bench/children/decode-and-drop.mjs "$SOURCE" public.${set.name}`,
-      keepOutput: true,
-    }),
-    check: async ({ set }, output) =>
-      Promise.resolve(
-        output.trim() === String(set.rows) ? null : `${output.trim()} rows were read of ${String(set.rows)}`,
-      ),
-  },
-  {
-    name: 'duckdb',
-    title: 'table to DuckDB file, one reader',
-    on: { lineitem: 1.7, events: null, narrow: 1.4, lineitem_1m: null, narrow_1m: null },
-    baseline: copyBaseline,
-    charted: ['lineitem', 'events', 'narrow'],
-    probe: probeTrunkline,
-    prepare: async (context) => {
-      for (const ending of ['', '.wal']) await rm(`${freshPath(context)}${ending}`, { force: true })
-    },
-    command: (context) =>
-      syncToDuckDb(context, freshPath(context), ['--mode', 'full_refresh', '--jobs', '1']),
-    check: async (context) => checkDuckDb(context.set, freshPath(context), context.set.checksum),
-  },
-  {
+    ...ours,
     name: 'mirror-unchanged',
     title: 'mirror run, nothing changed',
+    group: 'again',
     on: { ledger: 1.3 },
     baseline: countBaseline,
-    probe: probeTrunkline,
     prepare: async (context) => {
       await measure(mirrorLedger(context), null)
     },
@@ -225,11 +158,12 @@ export const JOBS: readonly Job[] = [
     check: checkLedger,
   },
   {
+    ...ours,
     name: 'mirror-changed',
     title: `mirror run, ${CHANGED_ROWS.toLocaleString('en')} rows changed`,
+    group: 'again',
     on: { ledger: 2.5 },
     baseline: countBaseline,
-    probe: probeTrunkline,
     prepare: async (context) => {
       if (context.run === 0) await measure(mirrorLedger(context), null)
       await context.client.query(
@@ -241,12 +175,73 @@ export const JOBS: readonly Job[] = [
     command: mirrorLedger,
     check: checkLedger,
   },
+]
+
+const START: readonly Job[] = [
   {
+    ...ours,
     name: 'help',
     title: 'trunkline --help',
+    group: 'start',
     on: { none: null },
     baseline: bareNode,
-    probe: probeTrunkline,
     command: () => trunkline(['--help'], '--help'),
   },
+  {
+    ...ours,
+    name: 'check',
+    title: 'trunkline check',
+    group: 'start',
+    on: { none: null },
+    baseline: bareNode,
+    command: ({ url }) => trunkline(['check', url], 'check "$SOURCE"'),
+  },
+]
+
+const ALL_SHAPES: Aims = { wide: null, long_text: null, many_small: null }
+const SIZES: Aims = { lineitem_1m: null, lineitem: null, lineitem_20m: null, narrow_1m: null, narrow: null }
+
+export const JOBS: readonly Job[] = [
+  ...CONTROLS,
+  readAndDrop(1, { group: 'readers', on: shapes(1.05), charted }),
+  readAndDrop(2, { group: 'readers', on: shapes(0.75), charted }),
+  readAndDrop(4, { group: 'readers', on: shapes(null) }),
+  loadDuckDb(1, { group: 'readers', on: { lineitem: 1.7, events: null, narrow: 1.4 }, charted }),
+  loadDuckDb(2, { group: 'readers', on: shapes(null) }),
+  loadDuckDb(4, { group: 'readers', on: shapes(null) }),
+  loadDuckDb(null, { group: 'readers', on: shapes(null), charted }),
+  readAndDrop(1, { group: 'shapes', on: ALL_SHAPES }),
+  readAndDrop(2, { group: 'shapes', on: ALL_SHAPES }),
+  loadDuckDb(1, { group: 'shapes', on: ALL_SHAPES }),
+  loadDuckDb(null, { group: 'shapes', on: ALL_SHAPES }),
+  readAndDrop(1, { group: 'scaling', on: SIZES }),
+  loadDuckDb(1, { group: 'scaling', on: SIZES }),
+  loadDuckDb(null, { group: 'scaling', on: SIZES }),
+  readAndDrop(1, { group: 'conditions', on: { lineitem: null }, conditions: distant }),
+  readAndDrop(2, { group: 'conditions', on: { lineitem: null }, conditions: distant }),
+  loadDuckDb(1, { group: 'conditions', on: { lineitem: null }, conditions: distant }),
+  loadDuckDb(null, { group: 'conditions', on: { lineitem: null }, conditions: distant }),
+  // Thousands of exchanges: at 20 ms each run would take minutes.
+  { ...loadDuckDb(null, { group: 'conditions', on: { many_small: null } }), conditions: ['delay_2ms'] },
+  ...AGAIN,
+  ...START,
+]
+
+/** What is run again and again while pgbench measures what it feels; psql shows what any reader costs. */
+export const IMPACT_LOADS: readonly Load[] = [
+  { name: 'psql', title: 'beside psql COPY to /dev/null', command: copyBaseline.command },
+  {
+    name: 'read',
+    title: 'beside Trunkline reading, one reader',
+    command: readAndDrop(1, { group: 'impact', on: {} }).command,
+  },
+  ...[1, 2].map((readers): Load => {
+    const job = loadDuckDb(readers, { group: 'impact', on: {} })
+    return {
+      name: job.name,
+      title: `beside Trunkline syncing to DuckDB, ${inWords(readers)}`,
+      prepare: async (context) => removeDuckDb(freshPath(context)),
+      command: job.command,
+    }
+  }),
 ]

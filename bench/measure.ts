@@ -1,7 +1,7 @@
 /** Runs one command as a child process and measures it from outside: what it does itself is not asked, so any tool can be measured. */
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { familyCpuSeconds, readPeakRss, reapedCpuSeconds } from './processes.js'
+import { familyCpuSeconds, readTreeMemory, reapedCpuSeconds } from './processes.js'
 
 export interface Command {
   readonly file: string
@@ -10,15 +10,18 @@ export interface Command {
   readonly env?: Readonly<Record<string, string>>
   /** As a person would type it, for the report: no paths of this machine. */
   readonly shown: string
+  /** What it reads from standard input; default: nothing. */
+  readonly input?: string
   /** Standard output is thrown away (opened as /dev/null, read by nobody) unless it is wanted. */
   readonly keepOutput?: boolean
 }
 
-/** What cannot be read on this system is null. */
+/** What cannot be read on this system is null. The client is the process with all its descendants that it waited for. */
 export interface Measurement {
   readonly wallSeconds: number
   readonly clientCpuSeconds: number | null
   readonly serverCpuSeconds: number | null
+  /** Of the process and its descendants together. */
   readonly peakRssBytes: number | null
   readonly output: string
 }
@@ -29,7 +32,7 @@ export interface ServerUnderTest {
   awaitIdle(): Promise<void>
 }
 
-/** The kernel keeps the peak itself, so only growth in the last moments before the end can be missed. */
+/** The kernel keeps the peak of each process, so of a program of one only growth in its last moments can be missed. */
 const RSS_POLL_MS = 20
 
 /** Many times what any job takes: a command that hangs ends the benchmark instead of stopping it for good. */
@@ -42,8 +45,14 @@ export async function measure(command: Command, server: ServerUnderTest | null):
   const started = process.hrtime.bigint()
   const child = spawn(command.file, command.args, {
     env: { ...process.env, ...command.env },
-    stdio: ['ignore', command.keepOutput === true ? 'pipe' : 'ignore', 'pipe'],
+    stdio: [
+      command.input === undefined ? 'ignore' : 'pipe',
+      command.keepOutput === true ? 'pipe' : 'ignore',
+      'pipe',
+    ],
   })
+  // A program that ends without reading says why in other ways.
+  child.stdin?.on('error', () => undefined).end(command.input)
   let output = ''
   let errors = ''
   child.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()))
@@ -57,8 +66,8 @@ export async function measure(command: Command, server: ServerUnderTest | null):
   })
   const watch = (async (): Promise<void> => {
     while (ended === null && child.pid !== undefined) {
-      const rss = await readPeakRss(child.pid)
-      if (rss !== null) peakRssBytes = Math.max(rss, peakRssBytes ?? 0)
+      const memory = await readTreeMemory(child.pid)
+      if (memory !== null) peakRssBytes = Math.max(memory.now, memory.peakOfOne, peakRssBytes ?? 0)
       await sleep(RSS_POLL_MS)
     }
   })()

@@ -54,10 +54,36 @@ async function childrenOf(pid: number): Promise<readonly Usage[]> {
   return usages.filter((usage) => usage !== null).filter((usage) => usage.parent === pid)
 }
 
-/** The most memory a process has held at once so far, in bytes; null when it is gone. */
-export async function readPeakRss(pid: number): Promise<number | null> {
+/** Memory of a process and its descendants, in bytes; null when all are gone. */
+export interface TreeMemory {
+  /** What they hold now, added up; pages that several share count several times. */
+  readonly now: number
+  /** The most that any one of them has held so far: the kernel keeps it, so nothing is missed between two looks. */
+  readonly peakOfOne: number
+}
+
+/** Follows children by /proc/<pid>/task/<tid>/children, which costs little enough to be asked often. */
+export async function readTreeMemory(root: number): Promise<TreeMemory | null> {
   if (!canReadProcesses) return null
-  const status = await readFile(`/proc/${String(pid)}/status`, 'utf8').catch(() => '')
-  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]
-  return kilobytes === undefined ? null : Number(kilobytes) * 1024
+  let [now, peakOfOne] = [0, 0]
+  const pending = [root]
+  for (let pid = pending.pop(); pid !== undefined; pid = pending.pop()) {
+    const status = await readFile(`/proc/${String(pid)}/status`, 'utf8').catch(() => '')
+    now += kilobytes(status, 'VmRSS') * 1024
+    peakOfOne = Math.max(peakOfOne, kilobytes(status, 'VmHWM') * 1024)
+    pending.push(...(await childPids(pid)))
+  }
+  return peakOfOne === 0 ? null : { now, peakOfOne }
+}
+
+async function childPids(pid: number): Promise<readonly number[]> {
+  const threads = await readdir(`/proc/${String(pid)}/task`).catch(() => [])
+  const lists = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${String(pid)}/task/${thread}/children`, 'utf8').catch(() => '')),
+  )
+  return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number))
+}
+
+function kilobytes(status: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0)
 }

@@ -1,18 +1,29 @@
-/** Results as text: one table for the terminal, one in Markdown for the documentation. Pure. */
-import type { BenchResults, ResultRow } from './results.js'
+/** Results as text: tables for the terminal, the same in Markdown for the documentation. Pure. */
+import {
+  describeMachineAndServer,
+  describeProvenance,
+  formatCount,
+  formatProvenance,
+  formatRatio,
+} from './format-result.js'
+import { GROUPS, GROUP_NAMES, type GroupName } from './groups.js'
+import type { BenchResults, ImpactRow, ResultRow } from './results.js'
 import { type Spread, median } from './statistics.js'
+import { compareWithin } from './verdict.js'
 
 const MIB = 1024 * 1024
 
-interface Cell {
+interface Cell<Row> {
   readonly heading: string
   readonly right: boolean
-  readonly text: (row: ResultRow) => string
+  readonly text: (row: Row) => string
 }
 
-const CELLS: readonly Cell[] = [
+/** A column that is empty in every row is left out. */
+const CELLS: readonly Cell<ResultRow>[] = [
   { heading: 'job', right: false, text: (row) => row.title },
   { heading: 'table', right: false, text: (row) => describeTable(row) },
+  { heading: 'path', right: false, text: (row) => describePath(row) },
   { heading: 'wall s', right: true, text: (row) => seconds(row.wallSeconds) },
   { heading: 'rows/s', right: true, text: (row) => perSecond(row.rowCount, row.wallSeconds, formatCount) },
   {
@@ -22,6 +33,11 @@ const CELLS: readonly Cell[] = [
   },
   { heading: 'ratio (min–max)', right: true, text: (row) => formatRatio(row.ratio) },
   { heading: 'aim', right: true, text: (row) => (row.target === null ? '' : `≤ ${row.target.toFixed(2)}`) },
+  {
+    heading: 'of its reference',
+    right: true,
+    text: ({ against }) => (against === null ? '' : formatRatio(against.timePerRow)),
+  },
   { heading: 'CPU s, client', right: true, text: (row) => seconds(row.clientCpuSeconds) },
   { heading: 'CPU s, server', right: true, text: (row) => seconds(row.serverCpuSeconds) },
   {
@@ -36,18 +52,60 @@ const CELLS: readonly Cell[] = [
   },
 ]
 
-/** `5 M`, `1.2 M`, `250 k`, `300`. */
-export function formatCount(count: number): string {
-  const scaled = (value: number, unit: string): string =>
-    `${value >= 100 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, '')} ${unit}`
-  if (count >= 999_500) return scaled(count / 1e6, 'M')
-  if (count >= 1000) return scaled(count / 1000, 'k')
-  return count.toFixed(0)
+/** Where size is the question. */
+const SCALING_CELLS: readonly Cell<ResultRow>[] = CELLS.flatMap((cell): readonly Cell<ResultRow>[] => {
+  if (cell.heading === 'MB/s' || cell.heading === 'aim') return []
+  if (cell.heading === 'rows/s') {
+    const text = (row: ResultRow): string =>
+      row.rowCount === null ? '' : ((row.wallSeconds.median / row.rowCount) * 1e9).toFixed(0)
+    return [cell, { heading: 'ns/row', right: true, text }]
+  }
+  if (cell.heading === 'of its reference') return [{ ...cell, heading: 'ns/row, of 1 M' }]
+  if (cell.heading !== 'peak MiB') return [cell]
+  const text = ({ against }: ResultRow): string => (against?.peakRss ? formatRatio(against.peakRss) : '')
+  return [cell, { heading: 'peak, of 1 M', right: true, text }]
+})
+
+const REFERENCE_HEADINGS: Readonly<Partial<Record<GroupName, string>>> = {
+  readers: 'of one reader',
+  shapes: 'of one reader',
+  conditions: 'of one reader',
+  peers: 'of Trunkline',
 }
 
-export function formatRatio({ median, min, max }: Spread): string {
-  return `${median.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`
+function cellsOf(group: GroupName, rows: readonly ResultRow[]): readonly Cell<ResultRow>[] {
+  const own = group === 'scaling' ? SCALING_CELLS : CELLS
+  const named = own.map((cell) =>
+    cell.heading === 'of its reference'
+      ? { ...cell, heading: REFERENCE_HEADINGS[group] ?? cell.heading }
+      : cell,
+  )
+  const measured: Cell<ResultRow> = { heading: 'measured', right: false, text: formatProvenance }
+  const all = new Set(rows.map(formatProvenance)).size > 1 ? [...named, measured] : named
+  return all.filter(({ text }) => rows.some((row) => text(row) !== ''))
 }
+
+const IMPACT_CELLS: readonly Cell<ImpactRow>[] = [
+  { heading: 'pgbench', right: false, text: ({ title }) => title },
+  { heading: 'p50 ms', right: true, text: ({ p50Ms }) => p50Ms.median.toFixed(2) },
+  { heading: 'p99 ms', right: true, text: ({ p99Ms }) => p99Ms.median.toFixed(2) },
+  {
+    heading: 'p50, of alone',
+    right: true,
+    text: ({ p50Ratio }) => (p50Ratio === null ? '' : formatRatio(p50Ratio)),
+  },
+  {
+    heading: 'p99, of alone',
+    right: true,
+    text: ({ p99Ratio }) => (p99Ratio === null ? '' : formatRatio(p99Ratio)),
+  },
+  { heading: 'transactions', right: true, text: ({ transactions }) => formatCount(transactions) },
+  {
+    heading: 'rows/s copied',
+    right: true,
+    text: ({ rowsPerSecond }) => (rowsPerSecond === null ? '' : formatCount(rowsPerSecond)),
+  },
+]
 
 function seconds(spread: Spread | null): string {
   return spread === null ? '–' : spread.median.toFixed(2)
@@ -61,99 +119,132 @@ function describeTable({ dataSet, rowCount }: ResultRow): string {
   return dataSet === null || rowCount === null ? '' : `${dataSet}, ${formatCount(rowCount)} rows`
 }
 
+/** Plain TCP is what is meant where nothing is said. */
+function describePath({ path }: ResultRow): string {
+  if (path.name === 'tcp') return ''
+  return path.roundTripMs === null ? path.title : `${path.title} (${path.roundTripMs.toFixed(1)} ms measured)`
+}
+
+interface Section {
+  readonly title: string
+  readonly text: string
+  readonly headings: readonly { readonly heading: string; readonly right: boolean }[]
+  readonly lines: readonly (readonly string[])[]
+  readonly notes: readonly string[]
+}
+
+function sectionsOf(results: BenchResults): readonly Section[] {
+  return GROUP_NAMES.flatMap((group): readonly Section[] => {
+    const rows = results.rows.filter((row) => row.group === group)
+    const absent = results.absent.filter((each) => each.group === group)
+    const notRun = absent.map(
+      ({ title, dataSet, reason }) =>
+        `Not run: ${title}${dataSet === null ? '' : ` on ${dataSet}`}: ${reason}.`,
+    )
+    const { title, text } = GROUPS[group]
+    if (group === 'impact' && results.impact.length > 0) {
+      const lines = results.impact.map((row) => IMPACT_CELLS.map((cell) => cell.text(row)))
+      return [
+        { title, text, headings: IMPACT_CELLS, lines, notes: [...impactNotes(results.impact), ...notRun] },
+      ]
+    }
+    if (rows.length === 0 && notRun.length === 0) return []
+    const headings = cellsOf(group, rows)
+    const lines = rows.map((row) => headings.map((cell) => cell.text(row)))
+    const verdicts = group === 'peers' ? compareWithin(rows, absent) : []
+    return [{ title, text, headings, lines, notes: [...verdicts, ...baselineNotes(rows), ...notRun] }]
+  })
+}
+
 /** Aligned with spaces. */
 export function renderTerminal(results: BenchResults): string {
-  const lines = [
-    CELLS.map(({ heading }) => heading),
-    ...results.rows.map((row) => CELLS.map(({ text }) => text(row))),
-  ]
-  const widths = CELLS.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
-  const table = lines.map((line) =>
-    line
-      .map((text, column) =>
-        CELLS[column]?.right === true ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0),
-      )
-      .join('  ')
-      .trimEnd(),
-  )
-  return [describeRun(results), '', ...table, '', ...footnotes(results), ''].join('\n')
+  const sections = sectionsOf(results).map(({ title, headings, lines, notes }) => {
+    const all = [headings.map(({ heading }) => heading), ...lines]
+    const widths = headings.map((_, column) => Math.max(...all.map((line) => line[column]?.length ?? 0)))
+    const pad = (text: string, column: number): string =>
+      headings[column]?.right === true ? text.padStart(widths[column] ?? 0) : text.padEnd(widths[column] ?? 0)
+    const table = lines.length === 0 ? [] : all.map((line) => line.map(pad).join('  ').trimEnd())
+    return [title, '', ...table, '', ...notes, ''].join('\n')
+  })
+  return [describeMachineAndServer(results), '', ...sections].join('\n')
 }
 
 export function renderMarkdown(results: BenchResults): string {
-  const row = (texts: readonly string[]): string =>
+  const line = (texts: readonly string[]): string =>
     `| ${texts.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`
-  const commands = new Map<string, string>()
-  for (const { version, commandLine, baseline } of results.rows) {
-    commands.set(commandLine, version)
-    commands.set(baseline.commandLine, baseline.version)
-  }
+  const sections = sectionsOf(results).flatMap(({ title, text, headings, lines, notes }) => [
+    `### ${title}`,
+    '',
+    ...(text === '' ? [] : [text, '']),
+    ...(lines.length === 0
+      ? []
+      : [
+          line(headings.map(({ heading }) => heading)),
+          line(headings.map(({ right }) => (right ? '---:' : '---'))),
+          ...lines.map(line),
+          '',
+        ]),
+    ...notes.flatMap((note) => [note, '']),
+  ])
   return [
-    describeRun(results),
+    describeMachineAndServer(results),
     '',
-    row(CELLS.map(({ heading }) => heading)),
-    row(CELLS.map(({ right }) => (right ? '---:' : '---'))),
-    ...results.rows.map((each) => row(CELLS.map(({ text }) => text(each)))),
+    'The ratio is the wall time of the job over that of its baseline in the same round: the median of the rounds, with the least and the greatest. MB/s counts the table as COPY BINARY sends it. Where no path is named it is TCP over loopback.',
     '',
-    ...footnotes(results).flatMap((note) => [note, '']),
+    ...sections,
+    '### Versions and command lines',
+    '',
     '| version | command line |',
     '| --- | --- |',
-    ...[...commands].map(([line, version]) => row([version, `\`${line}\``])),
+    ...commandLines(results).map(([command, version]) => line([version, `\`${command}\``])),
     '',
   ].join('\n')
 }
 
-/** One line: when, which commit, which machine. */
-export function describeRun({ startedAt, commit, machine, server }: BenchResults): string {
-  const memory = `${(machine.memoryBytes / 1024 ** 3).toFixed(0)} GiB`
-  const cores = `${String(machine.cores)} ${machine.cores === 1 ? 'core' : 'cores'}`
-  return `${startedAt.slice(0, 10)}, commit ${commit}, ${machine.processor}, ${cores}, ${memory}, ${machine.system}, Node ${machine.node}, PostgreSQL ${server.version} on the same machine.`
-}
-
-function footnotes(results: BenchResults): readonly string[] {
-  const pairs = [...new Set(results.rows.map(({ ratio }) => ratio.n))].join(' or ')
-  const notes = [
-    `The ratio is the job's wall time over that of its baseline run just before it, median of ${pairs} such pairs. MB/s counts the table as COPY BINARY sends it.`,
-    ...memoryNotes(results.rows),
-  ]
-  for (const { commandLine, wallSeconds } of distinctBaselines(results.rows)) {
-    notes.push(
-      `Baseline \`${commandLine}\`: ${wallSeconds.median.toFixed(2)} s (${wallSeconds.min.toFixed(2)}–${wallSeconds.max.toFixed(2)}).`,
-    )
+function commandLines({
+  rows,
+  impact,
+}: BenchResults): readonly (readonly [command: string, version: string])[] {
+  const versions = new Map<string, string>()
+  for (const { version, commandLine, baseline } of rows) {
+    versions.set(baseline.commandLine, baseline.version)
+    versions.set(commandLine, version)
   }
-  for (const { job, reason } of results.absent) notes.push(`Not run: ${job}: ${reason}.`)
-  return notes
+  for (const { commandLine } of impact) {
+    if (commandLine !== null && !versions.has(commandLine)) versions.set(commandLine, '')
+  }
+  return [...versions]
 }
 
-/** A baseline is run beside every job that is held against it: its spread is over all of them. */
-function distinctBaselines(
-  rows: readonly ResultRow[],
-): readonly { readonly commandLine: string; readonly wallSeconds: Spread }[] {
-  return [...new Set(rows.map(({ baseline }) => baseline.commandLine))].map((commandLine) => {
-    const walls = rows
-      .filter(({ baseline }) => baseline.commandLine === commandLine)
-      .map(({ baseline }) => baseline.wallSeconds)
-    return {
-      commandLine,
-      wallSeconds: {
-        median: median(walls.map((wall) => wall.median)),
-        min: Math.min(...walls.map(({ min }) => min)),
-        max: Math.max(...walls.map(({ max }) => max)),
-        n: walls.reduce((sum, { n }) => sum + n, 0),
-      },
-    }
-  })
+function impactNotes(rows: readonly ImpactRow[]): readonly string[] {
+  const [first] = rows
+  if (first === undefined) return []
+  const { perSecond: rate, windowSeconds, p50Ms } = first
+  return [
+    `${String(rate)} transactions a second, windows of ${String(windowSeconds)} s, ${String(p50Ms.n)} of each in turns. Medians of the windows. Measured ${describeProvenance(rows)}.`,
+  ]
 }
 
-/** Peak memory of a job on a table and on a part of it, `<name>_1m`: flat is what it should be. */
-function memoryNotes(rows: readonly ResultRow[]): readonly string[] {
-  return rows.flatMap((small) => {
-    const large = rows.find(
-      ({ job, dataSet }) => job === small.job && `${dataSet ?? ''}_1m` === small.dataSet,
-    )
-    if (large === undefined || !large.peakRssBytes || !small.peakRssBytes) return []
-    const growth = (large.peakRssBytes.max / small.peakRssBytes.max - 1) * 100
-    return [
-      `Peak memory, ${small.title}, ${large.dataSet ?? ''}: ${(small.peakRssBytes.max / MIB).toFixed(0)} MiB at ${formatCount(small.rowCount ?? 0)} rows, ${(large.peakRssBytes.max / MIB).toFixed(0)} MiB at ${formatCount(large.rowCount ?? 0)} (${growth >= 0 ? '+' : '−'}${Math.abs(growth).toFixed(0)} %).`,
-    ]
+/** A baseline is run in every round of whatever is held against it: its spread is over all of them. */
+function baselineNotes(rows: readonly ResultRow[]): readonly string[] {
+  if (rows.length === 0) return []
+  const keyOf = ({ dataSet, path, baseline }: ResultRow): string =>
+    `${baseline.title}${dataSet === null ? '' : `, ${dataSet}`}${path.name === 'tcp' ? '' : `, ${path.title}`}`
+  const spreads = [...new Set(rows.map(keyOf))].map((key) => {
+    const walls = rows.filter((row) => keyOf(row) === key).map(({ baseline }) => baseline.wallSeconds)
+    const least = Math.min(...walls.map(({ min }) => min))
+    const greatest = Math.max(...walls.map(({ max }) => max))
+    const middle = median(walls.map((wall) => wall.median))
+    return `${key}: ${middle.toFixed(2)} s (${least.toFixed(2)}–${greatest.toFixed(2)})`
   })
+  const rounds = [...new Set(rows.map(({ ratio }) => ratio.n))].join(' or ')
+  const partly = rows.flatMap(({ title, checkedAs }) =>
+    checkedAs === null ? [] : [`${title}: ${checkedAs}`],
+  )
+  return [
+    `Measured ${describeProvenance(rows)}, in ${rounds} ${rounds === '1' ? 'round' : 'rounds'}. Baselines: ${spreads.join('; ')}.`,
+    ...(partly.length === 0
+      ? []
+      : [`Checked by less than every column: ${[...new Set(partly)].join('; ')}.`]),
+  ]
 }

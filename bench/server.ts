@@ -26,6 +26,11 @@ export interface BenchServer extends AsyncDisposable {
   /** Settings that are not the defaults, for the report. */
   readonly settings: Readonly<Record<string, string>>
   readonly database: string
+  /** Where the superuser gets in: PGHOST for programs that must do more than read. */
+  readonly socketDir: string
+  /** Takes connections under TLS from now on; returns the path of the certificate to trust. @throws Error without openssl */
+  enableTls(): Promise<string>
+  disableTls(): Promise<void>
   /** A connection as superuser; the caller ends it. */
   connect(): Promise<pg.Client>
   close(): Promise<void>
@@ -90,6 +95,15 @@ export async function startBenchServer(
     await client.connect()
     return client
   }
+  const setTls = async (on: boolean): Promise<void> => {
+    const client = await connectTo(database)
+    try {
+      await client.query(on ? 'ALTER SYSTEM SET ssl = on' : 'ALTER SYSTEM RESET ssl')
+      await client.query('SELECT pg_reload_conf()')
+    } finally {
+      await client.end()
+    }
+  }
   const close = async (): Promise<void> => {
     child.kill('SIGINT')
     await exited
@@ -99,6 +113,8 @@ export async function startBenchServer(
   try {
     await waitUntilReady(child, dataDir, join(folder, 'server.log'))
     await prepareDatabase(connectTo, database)
+    // A benchmark that was killed can have left it on.
+    await setTls(false)
   } catch (error) {
     await close()
     throw error
@@ -108,7 +124,14 @@ export async function startBenchServer(
     port,
     pid,
     database,
+    socketDir,
     settings,
+    enableTls: async () => {
+      const certificate = await makeCertificate(folder, dataDir, user)
+      await setTls(true)
+      return certificate
+    },
+    disableTls: () => setTls(false),
     connect: () => connectTo(database),
     close,
     [Symbol.asyncDispose]: close,
@@ -124,6 +147,7 @@ function serverSettings(): Record<string, string> {
     full_page_writes: 'off',
     autovacuum: 'off',
     max_wal_size: '1GB',
+    ssl_min_protocol_version: 'TLSv1.3',
   }
 }
 
@@ -163,6 +187,20 @@ async function writeOwned(path: string, content: string, user: ServerUser | null
   await writeFile(path, content)
   await chmod(path, 0o600)
   if (user) await chown(path, user.uid, user.gid)
+}
+
+/** For itself and this address only. PostgreSQL wants the key to be the server's own. */
+async function makeCertificate(folder: string, dataDir: string, user: ServerUser | null): Promise<string> {
+  const [key, certificate] = [join(folder, 'server.key'), join(folder, 'server.crt')]
+  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  const names = ['-subj', `/CN=${HOST}`, '-addext', `subjectAltName=IP:${HOST}`, '-days', '30']
+  const made = spawnSync('openssl', [...args, ...names, '-keyout', key, '-out', certificate], {
+    encoding: 'utf8',
+  })
+  if (made.status !== 0) throw new Error(`No certificate: ${made.error?.message ?? made.stderr}`)
+  await writeOwned(join(dataDir, 'server.key'), await readFile(key, 'utf8'), user)
+  await writeOwned(join(dataDir, 'server.crt'), await readFile(certificate, 'utf8'), user)
+  return certificate
 }
 
 function freePort(): Promise<number> {

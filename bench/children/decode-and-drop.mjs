@@ -1,16 +1,22 @@
-/** Reads a table through the library on one reader and drops the batches; prints the number of rows. */
+/**
+ * Reads through the library and drops the batches; prints the number of rows. Arguments: connection string, `schema.table` or
+ * `schema.*`, and the number of readers: 0, the default, reads on the main thread.
+ */
 import process from 'node:process'
 import { connect } from 'trunkline'
 
-const [url = '', table = ''] = process.argv.slice(2)
+const [url = '', pattern = '', readers = '0'] = process.argv.slice(2)
 const source = await connect({ url })
 try {
-  const snapshot = await source.snapshot([table])
+  const { streams } = await source.discover({ select: [pattern] })
+  const snapshot = await source.snapshot([pattern], { jobs: Number(readers) })
   try {
     let rows = 0
-    /** @type {AsyncIterable<import('../../src/batch/batch.js').Batch>} */
-    const batches = snapshot.read(table)
-    for await (const batch of batches) rows += batch.rowCount
+    for (const { name } of streams) {
+      /** @type {AsyncIterable<import('../../src/batch/batch.js').Batch>} */
+      const batches = snapshot.read(name)
+      for await (const batch of batches) rows += batch.rowCount
+    }
     process.stdout.write(`${rows}\n`)
   } finally {
     await snapshot.close()

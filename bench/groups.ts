@@ -1,0 +1,41 @@
+/** The experiments of the benchmark. Each is complete in itself: what is compared was run in the same rounds. */
+
+export const GROUPS = {
+  control: {
+    title: 'What the numbers are worth',
+    text: 'The baseline against itself shows the noise; node-postgres shows what receiving alone costs Node.',
+  },
+  readers: {
+    title: 'One, two and four readers',
+    text: 'Each round runs the baseline and then every number of readers, so that both ratios are of neighbours. Automatic is what a sync does that is not told a number.',
+  },
+  peers: {
+    title: 'Beside other programs',
+    text: 'The same job by each program that could be installed, in the same rounds.',
+  },
+  shapes: {
+    title: 'Wide rows, long text, many small tables',
+    text: '`many_small` is a schema of 2,000 tables of 100 rows; its baseline is one psql that runs one COPY after the other.',
+  },
+  scaling: {
+    title: 'More rows',
+    text: 'All sizes of a table in the same round; time for each row and peak memory as ratios to those at 1 M rows. Start-up is in them: it weighs most at 1 M.',
+  },
+  conditions: {
+    title: 'TLS and distance',
+    text: 'The baseline goes by the same path. The delay is made by a proxy that holds the bytes of each direction for half a round trip and limits nothing else; it runs on the same two cores and is in none of the processor times.',
+  },
+  again: {
+    title: 'Runs after the first',
+    text: 'Held against a serial `SELECT count(*)` of the table, the least that looks at every row.',
+  },
+  start: { title: 'Start-up', text: '' },
+  impact: {
+    title: 'What the source feels',
+    text: 'pgbench at a fixed rate while the table is copied over and over. Latency counts from when a transaction was due. The copying program runs on the same two cores as the server, which on a machine of its own it would not.',
+  },
+} as const satisfies Readonly<Record<string, { readonly title: string; readonly text: string }>>
+
+export type GroupName = keyof typeof GROUPS
+
+export const GROUP_NAMES = Object.keys(GROUPS) as readonly GroupName[]
