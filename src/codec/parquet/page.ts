@@ -1,16 +1,18 @@
 /**
- * Data pages, version 1: header, definition levels where the column can be null, values.
+ * Data pages, version 1: header, definition levels, values.
  * https://github.com/apache/parquet-format/blob/master/README.md#data-pages
  *
  * Definition levels are RLE/bit-packed with one bit per value, which is exactly the validity bitmap of a batch:
  *   int32 byte length, then either one run (varint count << 1, value 1) or groups of 8 bits (varint groups << 1 | 1, bits).
  */
-import type { Batch } from '../../batch/batch.js'
+import { bitsOf, countNulls, type RowRange } from '../../batch/row-range.js'
+import { deltaLengthValues } from './delta-length.js'
 import { plainValues } from './plain-values.js'
-import type { Leaf } from './schema.js'
+import { ENCODING, type Leaf } from './schema.js'
+import type { TakeMemory } from './scratch.js'
 import { encodeThrift, i32, struct } from './thrift.js'
+import { pushVarint } from './varint.js'
 
-export const ENCODING = { plain: 0, rle: 3 } as const
 const DATA_PAGE = 0
 
 export interface Page {
@@ -20,17 +22,25 @@ export interface Page {
   readonly bytes: number
 }
 
-export function encodeDataPage(batch: Batch, leaf: Leaf): Page {
-  const values = plainValues(batch, leaf)
-  const body = leaf.optional ? [definitionLevels(batch, leaf.fieldIndex), values] : [values]
+export function encodeDataPage(rows: RowRange, leaf: Leaf, takeMemory: TakeMemory): Page {
+  const column = rows.batch.columns[leaf.fieldIndex]!
+  const nullCount = countNulls(rows, column)
+  const values =
+    leaf.encoding === 'plain'
+      ? [plainValues(rows, leaf, nullCount, takeMemory)]
+      : deltaLengthValues(rows, column, nullCount, takeMemory)
+  const body = [
+    ...definitionLevels(rows, nullCount === 0 ? null : column.validity!.offset, takeMemory),
+    ...values,
+  ]
   const bodyBytes = body.reduce((sum, chunk) => sum + chunk.length, 0)
   const header = encodeThrift({
     1: i32(DATA_PAGE),
     2: i32(bodyBytes),
     3: i32(bodyBytes),
     5: struct({
-      1: i32(batch.rowCount),
-      2: i32(ENCODING.plain),
+      1: i32(rows.count),
+      2: i32(ENCODING[leaf.encoding]),
       3: i32(ENCODING.rle),
       4: i32(ENCODING.rle),
     }),
@@ -38,26 +48,18 @@ export function encodeDataPage(batch: Batch, leaf: Leaf): Page {
   return { chunks: [header, ...body], bytes: header.length + bodyBytes }
 }
 
-function definitionLevels(batch: Batch, fieldIndex: number): Uint8Array {
-  const { validity, nullCount } = batch.columns[fieldIndex]!
-  const bitmap =
-    nullCount === 0 || validity === null
-      ? null
-      : new Uint8Array(batch.buffer, validity.offset, (batch.rowCount + 7) >> 3)
-  const run = varint(bitmap === null ? batch.rowCount << 1 : (bitmap.length << 1) | 1)
-  const runBytes = bitmap ?? Uint8Array.of(1)
-  const length = run.length + runBytes.length
-  const levels = new Uint8Array(4 + length)
-  new DataView(levels.buffer).setInt32(0, length, true)
-  levels.set(run, 4)
-  levels.set(runBytes, 4 + run.length)
-  return levels
-}
-
-function varint(value: number): number[] {
-  const bytes: number[] = []
-  let rest = value
-  for (; rest >= 0x80; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80)
-  bytes.push(rest)
-  return bytes
+/** `bitmapOffset`: null where no value is null. */
+function definitionLevels(
+  rows: RowRange,
+  bitmapOffset: number | null,
+  takeMemory: TakeMemory,
+): readonly Uint8Array[] {
+  const bitmap = bitmapOffset === null ? Uint8Array.of(1) : bitsOf(rows, bitmapOffset)
+  const run: number[] = []
+  pushVarint(run, bitmapOffset === null ? rows.count << 1 : (((rows.count + 7) >> 3) << 1) | 1)
+  const bits = bitmap.subarray(0, bitmapOffset === null ? 1 : (rows.count + 7) >> 3)
+  const head = takeMemory(4 + run.length)
+  new DataView(head.buffer, head.byteOffset).setInt32(0, run.length + bits.length, true)
+  head.set(run, 4)
+  return [head, bits]
 }

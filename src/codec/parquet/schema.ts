@@ -18,6 +18,9 @@ export const PHYSICAL = {
 } as const
 export type PhysicalType = keyof typeof PHYSICAL
 
+/** How values are stored in a page, and definition levels (`rle`). */
+export const ENCODING = { plain: 0, rle: 3, deltaLength: 6 } as const
+
 const REQUIRED = 0
 const OPTIONAL = 1
 const CONVERTED = {
@@ -38,8 +41,7 @@ export interface Leaf {
   readonly physical: PhysicalType
   /** Which part of the stored value, where a field has several. */
   readonly part: 'whole' | 'months' | 'days' | 'micros'
-  /** Whether definition levels are written. */
-  readonly optional: boolean
+  readonly encoding: 'plain' | 'deltaLength'
 }
 
 export interface ParquetSchema {
@@ -47,19 +49,18 @@ export interface ParquetSchema {
   readonly leaves: readonly Leaf[]
 }
 
-/** `optional[i]`: whether field i can be null in this file. */
-export function parquetSchema(fields: readonly Field[], optional: readonly boolean[]): ParquetSchema {
+/** Every column can be null. */
+export function parquetSchema(fields: readonly Field[]): ParquetSchema {
   const elements: ThriftStruct[] = [{ 4: binary('schema'), 5: i32(fields.length) }]
   const leaves: Leaf[] = []
   fields.forEach((field, fieldIndex) => {
-    const nullable = optional[fieldIndex]!
-    const repetition = i32(nullable ? OPTIONAL : REQUIRED)
+    const repetition = i32(OPTIONAL)
     if (field.type.kind === 'interval') {
       elements.push({ 3: repetition, 4: binary(field.name), 5: i32(3) })
       for (const part of ['months', 'days', 'micros'] as const) {
         const physical = part === 'micros' ? 'int64' : 'int32'
         elements.push({ 1: i32(PHYSICAL[physical]), 3: i32(REQUIRED), 4: binary(part) })
-        leaves.push({ fieldIndex, path: [field.name, part], physical, part, optional: nullable })
+        leaves.push({ fieldIndex, path: [field.name, part], physical, part, encoding: 'plain' })
       }
       return
     }
@@ -74,7 +75,8 @@ export function parquetSchema(fields: readonly Field[], optional: readonly boole
       8: decimal === undefined ? undefined : i32(decimal.precision),
       10: logical,
     })
-    leaves.push({ fieldIndex, path: [field.name], physical, part: 'whole', optional: nullable })
+    const encoding = physical === 'byteArray' ? 'deltaLength' : 'plain'
+    leaves.push({ fieldIndex, path: [field.name], physical, part: 'whole', encoding })
   })
   return { elements, leaves }
 }

@@ -2,18 +2,23 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api'
+import fc from 'fast-check'
 import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Batch } from '../../src/batch/batch.js'
+import type { RowRange } from '../../src/batch/row-range.js'
 import { buildBatch } from '../../src/batch/build-batch.js'
 import { columnFormatter } from '../../src/batch/format-value.js'
 import { valueReader } from '../../src/batch/rows.js'
-import { encodeParquet } from '../../src/codec/parquet-plain.js'
+import { createParquetFile, type ParquetOptions } from '../../src/codec/parquet-file.js'
 import type { Field } from '../../src/model/column-type.js'
 import { SAMPLE_FIELDS, sampleBatch } from './sample-batch.js'
 
 let folder: string
 let duckdb: DuckDBConnection
+/** The last one written. */
+let file: string
+let fileCount = 0
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'trunkline-parquet-'))
@@ -26,10 +31,24 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
+const whole = (batch: Batch): RowRange => ({ batch, start: 0, count: batch.rowCount })
+
+/** Each group a row group, each part of it a page per column. */
+function encode(
+  fields: readonly Field[],
+  groups: readonly (readonly RowRange[])[],
+  options?: ParquetOptions,
+): Uint8Array[] {
+  const file = createParquetFile(fields, options)
+  const pages = groups.flatMap((parts) => [...file.rowGroup(parts)])
+  return [...pages.flat(), ...file.end()]
+}
+
 async function readWithDuckDb(pieces: Uint8Array[], expressions: string): Promise<unknown[][]> {
-  const path = join(folder, 'x.parquet')
-  await writeFile(path, Buffer.concat(pieces))
-  const reader = await duckdb.runAndReadAll(`SELECT ${expressions} FROM read_parquet('${path}')`)
+  // A name of its own: DuckDB caches what it read, and takes a file changed within a tick of the clock for the same.
+  file = join(folder, `${fileCount++}.parquet`)
+  await writeFile(file, Buffer.concat(pieces))
+  const reader = await duckdb.runAndReadAll(`SELECT ${expressions} FROM read_parquet('${file}')`)
   return reader.getRowsJson()
 }
 
@@ -54,6 +73,15 @@ const DUCKDB_TYPES: Record<string, string> = {
   content: 'BLOB',
 }
 
+/** Every column as text. */
+const EXPRESSIONS = SAMPLE_FIELDS.map(({ name }) =>
+  name === 'span'
+    ? `CASE WHEN span IS NOT NULL THEN span.months || ' ' || span.days || ' ' || span.micros END`
+    : name === 'content'
+      ? 'hex(content)'
+      : `${name}::VARCHAR`,
+).join(', ')
+
 /** What DuckDB prints where it prints otherwise than PostgreSQL. */
 const DUCKDB_TEXT: Record<string, (text: string) => string> = {
   flag: (text) => (text === 't' ? 'true' : 'false'),
@@ -74,28 +102,70 @@ describe('a Parquet file read by DuckDB', () => {
     ],
     ['of one row', [sampleBatch(1, false)]],
   ])('holds every value of every kind, %s', async (_, batches) => {
-    const pieces = encodeParquet(SAMPLE_FIELDS, batches)
-    const expressions = SAMPLE_FIELDS.map(({ name }) =>
-      name === 'span'
-        ? `CASE WHEN span IS NOT NULL THEN span.months || ' ' || span.days || ' ' || span.micros END`
-        : name === 'content'
-          ? 'hex(content)'
-          : `${name}::VARCHAR`,
-    )
-    const landed = await readWithDuckDb(pieces, expressions.join(', '))
-    const expected = batches.flatMap(expectedTexts)
+    const pieces = encode(SAMPLE_FIELDS, [batches.map(whole), batches.map(whole)])
+    const landed = await readWithDuckDb(pieces, EXPRESSIONS)
+    const expected = [...batches, ...batches].flatMap(expectedTexts)
     expect(landed).toHaveLength(expected.length)
     expect(landed).toEqual(expected)
   })
 
+  it('holds rows cut out of batches, wherever the cut falls in a byte of nulls', async () => {
+    const batch = sampleBatch(100, true)
+    const expected = expectedTexts(batch)
+    for (let start = 0; start < 20; start++) {
+      const parts = [
+        { batch, start, count: 37 },
+        { batch, start: start + 37, count: 1 },
+        { batch, start: start + 38, count: 42 },
+      ]
+      const landed = await readWithDuckDb(encode(SAMPLE_FIELDS, [parts]), EXPRESSIONS)
+      expect(landed).toEqual(expected.slice(start, start + 80))
+    }
+  })
+
+  it('holds texts of any lengths beside one another, nulls between them or nothing but nulls', async () => {
+    const fields: Field[] = [{ name: 't', type: { kind: 'text' }, nullable: true }]
+    const lengths = fc.oneof(
+      fc.constant(null),
+      fc.constant(7),
+      fc.nat(3),
+      fc.nat(300),
+      fc.integer({ min: 60_000, max: 70_000 }),
+    )
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(
+          fc.array(lengths, { minLength: 1, maxLength: 20 }),
+          fc.array(fc.constantFrom(null, 7), { minLength: 1, maxLength: 300 }),
+          fc.array(fc.option(fc.nat(300)), { minLength: 1, maxLength: 400 }),
+          fc.array(fc.constant(null), { minLength: 1, maxLength: 300 }),
+        ),
+        fc.nat(20),
+        async (data, skip) => {
+          const texts = data.map((length, index) =>
+            length === null ? null : String(index % 10).repeat(length),
+          )
+          const start = Math.min(skip, data.length - 1)
+          const batch = buildBatch(
+            fields,
+            texts.map((text) => [text]),
+          )
+          const part = { batch, start, count: data.length - start }
+          const landed = await readWithDuckDb(encode(fields, [[part, part]]), 't')
+          const expected = texts.slice(start)
+          expect(landed.flat()).toEqual([...expected, ...expected])
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+
   it('has the exact types, and is readable without rows or batches', async () => {
     for (const batches of [[], [sampleBatch(0, false)], [sampleBatch(3, false)]]) {
-      const pieces = encodeParquet(SAMPLE_FIELDS, batches)
+      const pieces = encode(SAMPLE_FIELDS, [batches.map(whole)])
       const rows = await readWithDuckDb(pieces, 'count(*)')
       expect(rows).toEqual([[batches[0]?.rowCount === 3 ? '3' : '0']])
-      const described = await duckdb.runAndReadAll(
-        `DESCRIBE SELECT * FROM read_parquet('${join(folder, 'x.parquet')}')`,
-      )
+      const described = await duckdb.runAndReadAll(`DESCRIBE SELECT * FROM read_parquet('${file}')`)
       const types = Object.fromEntries(described.getRowsJson().map((row) => [row[0], row[1]]))
       expect(types).toEqual(DUCKDB_TYPES)
     }
@@ -103,7 +173,7 @@ describe('a Parquet file read by DuckDB', () => {
 
   it('keeps an interval exactly when its parts are put together', async () => {
     const landed = await readWithDuckDb(
-      encodeParquet(SAMPLE_FIELDS, [sampleBatch(3, false)]),
+      encode(SAMPLE_FIELDS, [[whole(sampleBatch(3, false))]]),
       `(to_months(span.months) + to_days(span.days) + to_microseconds(span.micros))::VARCHAR`,
     )
     expect(landed[2]).toEqual(['1 year 2 months -3 days 04:05:06.789012'])
@@ -116,7 +186,7 @@ describe('a Parquet file read by DuckDB', () => {
       nullable: i % 2 === 0,
     }))
     const batch = buildBatch(fields, [fields.map((_, i) => i), fields.map((_, i) => -i)])
-    const landed = await readWithDuckDb(encodeParquet(fields, [batch]), '*')
+    const landed = await readWithDuckDb(encode(fields, [[whole(batch)]]), '*')
     expect(landed).toEqual([fields.map((_, i) => i), fields.map((_, i) => -i || 0)])
   })
 })
@@ -144,7 +214,9 @@ function expectedTexts(batch: Batch): (string | null)[][] {
 describe('a Parquet file read by hyparquet', () => {
   it('holds the values, the logical types and the metadata', async () => {
     const batch = sampleBatch(100, true)
-    const pieces = encodeParquet(SAMPLE_FIELDS, [batch], { metadata: { 'trunkline.stream': 'public.größe' } })
+    const pieces = encode(SAMPLE_FIELDS, [[whole(batch)]], {
+      metadata: { 'trunkline.stream': 'public.größe' },
+    })
     const bytes = Buffer.concat(pieces)
     const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)
     const metadata = parquetMetadata(file)
