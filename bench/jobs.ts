@@ -54,7 +54,8 @@ export function syncToDuckDb(
   )
 }
 
-const freshPath = ({ folder, set }: JobContext): string => join(folder, `${set.name}.duckdb`)
+/** Named after no schema: DuckDB calls a database like its file, and would not know which of the two is meant. */
+const freshPath = ({ folder }: JobContext): string => join(folder, 'landed.duckdb')
 const removeDuckDb = async (path: string): Promise<void> => {
   for (const ending of ['', '.wal']) await rm(`${path}${ending}`, { force: true })
 }

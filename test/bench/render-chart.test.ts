@@ -50,7 +50,7 @@ describe('the chart', () => {
       benchResults([resultRow({ ratio: spread(1) }), resultRow({ job: 'slow', ratio: spread(60) })]),
     )
     const [one, slow] = bars(svg)
-    expect(slow).toBeCloseTo((one ?? 0) * 6)
+    expect(slow).toBeCloseTo((one ?? 0) * 6, 0)
     expect(svg.match(/class="cut"/g)).toHaveLength(2)
     expect(svg).toContain('>60.00, ')
   })
