@@ -20,6 +20,7 @@ import { toDestinationError } from './errors.js'
 import { claimFile } from './file-claim.js'
 import type { DestinationFile } from './inspect-file.js'
 import { assertDuckDb, inspectFile } from './inspect-file.js'
+import type { PartialKey } from './partial-store.js'
 import { dropPartial, readPartials } from './partial-store.js'
 import { CATALOG, foldName, formatTable, quoteName } from './quote.js'
 import { RunFile } from './run-file.js'
@@ -93,6 +94,8 @@ interface OpenRun {
   readonly epoch: number
   readonly adopt: boolean
   readonly states: SyncState
+  /** What interrupted loads left, by stream: read once, as the lease keeps others from adding to it. */
+  readonly partials: Map<string, PartialKey>
   /** How many columns each open writer lands. */
   readonly columnCounts: Map<StreamWriter, number>
   nextNumber: number
@@ -155,6 +158,9 @@ class DuckDbDestination implements Destination {
       const epoch = await takeLease(database.api, control, options)
       const [states] = await readSyncStates(control, options.sync)
       if (!states) throw new TrunklineError('INTERNAL', 'The state just written is gone.')
+      const partials = await readPartials(control)
+      const ours = partials.filter(({ sync }) => sync === options.sync)
+      const highest = await highestTableNumber(control)
       const runFile = new RunFile(target, options)
       await runFile.start()
       this.#run = {
@@ -168,9 +174,10 @@ class DuckDbDestination implements Destination {
         epoch,
         adopt: options.adopt,
         states,
+        partials: new Map(ours.map((partial) => [partial.stream, partial])),
         columnCounts: new Map(),
-        nextNumber: (await highestTableNumber(control)) + 1,
-        changed: false,
+        nextNumber: Math.max(highest, ...partials.map(({ number }) => number)) + 1,
+        changed: workspace.unpublished,
       }
       return states
     } catch (error) {
@@ -228,7 +235,11 @@ class DuckDbDestination implements Destination {
               await commit()
               run.changed = true
             }),
+          onSaved: (partial) => {
+            run.partials.set(landing.stream, partial)
+          },
           onCommitted: () => {
+            run.partials.delete(landing.stream)
             run.runFile.addCommit()
           },
           onEnd: (ended) => {
@@ -250,10 +261,11 @@ class DuckDbDestination implements Destination {
    */
   async #settlePartial(run: OpenRun, landing: StreamLanding): Promise<number | null> {
     if (landing.resume === true) return requirePartial(run, landing)
-    if (!(await dropPartial(run.control, run.sync, landing.stream))) return null
+    const saved = run.partials.get(landing.stream)
+    if (!saved) return null
+    await dropPartial(run.control, saved)
+    run.partials.delete(landing.stream)
     run.changed = true
-    // Refused while another stream is being written; the blocks are given back later then.
-    await run.control.run(`CHECKPOINT ${quoteName(CATALOG)}`).catch(() => undefined)
     return null
   }
 
@@ -390,12 +402,10 @@ class DuckDbDestination implements Destination {
 }
 
 /** @throws DESTINATION_INVALID where the partial load is not the one that the landing means, or is gone. */
-async function requirePartial(run: OpenRun, landing: StreamLanding): Promise<number> {
-  const partials = await readPartials(run.control)
-  const saved = partials.find(({ sync, stream }) => sync === run.sync && stream === landing.stream)
+function requirePartial(run: OpenRun, landing: StreamLanding): number {
+  const saved = run.partials.get(landing.stream)
   const same =
-    saved?.exists === true &&
-    saved.generation === landing.generation &&
+    saved?.generation === landing.generation &&
     foldName(formatTable(saved.table)) === foldName(formatTable(landing.table))
   if (same) return saved.number
   throw new TrunklineError('DESTINATION_INVALID', `What was loaded of ${landing.stream} is gone.`, {

@@ -3,15 +3,19 @@ import type { DuckDBConnection } from '@duckdb/node-api'
 import { parseLoadProgress } from '../../model/checkpoint.js'
 import type { PartialLoad, TableName } from '../contract.js'
 import { queryRows } from './database.js'
-import { CATALOG, fold, quoteTable } from './quote.js'
+import { CATALOG, fold, quoteName, quoteTable } from './quote.js'
 import { STATE, hasStateTable, toDate } from './state-layout.js'
 
-export interface PartialRow {
+/** Which load it is of, and where its rows are. */
+export interface PartialKey {
   readonly sync: string
   readonly stream: string
   readonly table: TableName
   readonly number: number
   readonly generation: number
+}
+
+export interface PartialRow extends PartialKey {
   readonly savedAt: Date
   /** Not parsed: what cannot be read can still be dropped. */
   readonly progress: string
@@ -48,26 +52,20 @@ export function toPartialLoad(row: PartialRow): PartialLoad {
   return { generation, table, savedAt, progress: parseLoadProgress(row.progress) }
 }
 
-/** Forgets what an interrupted load left, and drops its rows. True where there was something. */
-export async function dropPartial(
-  connection: DuckDBConnection,
-  sync: string,
-  stream: string,
-): Promise<boolean> {
-  const partials = await readPartials(connection)
-  const saved = partials.find((partial) => partial.sync === sync && partial.stream === stream)
-  if (!saved) return false
+/** Forgets what an interrupted load left, and drops its rows. */
+export async function dropPartial(connection: DuckDBConnection, saved: PartialKey): Promise<void> {
   const table = generationTable(saved.table, saved.number, saved.generation)
   await connection.run('BEGIN')
   try {
     await connection.run(`DROP TABLE IF EXISTS ${quoteTable(table)}`)
-    await deletePartial(connection, sync, stream)
+    await deletePartial(connection, saved.sync, saved.stream)
     await connection.run('COMMIT')
   } catch (error) {
     await connection.run('ROLLBACK')
     throw error
   }
-  return true
+  // Gives the blocks back. Refused while another stream is being written: then it is done later.
+  await connection.run(`CHECKPOINT ${quoteName(CATALOG)}`).catch(() => undefined)
 }
 
 /** Where the rows of a generation wait until it takes the place of `table`. */

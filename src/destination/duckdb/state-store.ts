@@ -126,7 +126,11 @@ export async function applyStateEdit(
   stream: string,
   edit: StateEdit,
 ): Promise<void> {
-  if (edit.kind === 'resync') await dropPartial(connection, sync, stream)
+  if (edit.kind === 'resync') {
+    const partials = await readPartials(connection)
+    const saved = partials.find((partial) => partial.sync === sync && partial.stream === stream)
+    if (saved) await dropPartial(connection, saved)
+  }
   const changed = await connection.run(
     `UPDATE ${STATE}.state SET ${assignment(edit)} WHERE sync = $1 AND stream = $2`,
     [sync, stream],
@@ -195,8 +199,7 @@ export async function findTable(
 
 export async function highestTableNumber(connection: DuckDBConnection): Promise<number> {
   const [row] = await queryRows(connection, `SELECT coalesce(max(number), 0) AS number FROM ${STATE}.tables`)
-  const partials = await readPartials(connection)
-  return Math.max(Number(row?.['number'] ?? 0), ...partials.map(({ number }) => number))
+  return Number(row?.['number'] ?? 0)
 }
 
 /** Who writes what of a stream. */

@@ -19,6 +19,7 @@ import { queryRows } from './database.js'
 import { toDestinationError } from './errors.js'
 import { foldName, formatTable, quoteName, quoteTable, quoteText } from './quote.js'
 import { ParquetLoader } from './parquet-loader.js'
+import type { PartialKey } from './partial-store.js'
 import { generationTable } from './partial-store.js'
 import { toTimestamp } from './state-layout.js'
 import type { StateOrigin } from './state-store.js'
@@ -54,6 +55,7 @@ export interface WriterContext {
   readonly ours: boolean
   /** Runs the commit while no other writer commits, after checking that the lease is still held. */
   readonly commitAlone: (commit: () => Promise<void>) => Promise<void>
+  readonly onSaved: (partial: PartialKey) => void
   /** After the commit of the stream, not of a save. */
   readonly onCommitted: () => void
   /** Before a batch is loaded; what it takes depends on its bytes where one value is large. */
@@ -120,7 +122,7 @@ export class DuckDbStreamWriter implements StreamWriter {
 
   async save(progress: LoadProgress): Promise<void> {
     this.#assertOpen()
-    const { database, commitAlone } = this.#context
+    const { database, commitAlone, onSaved } = this.#context
     try {
       this.#requireNewGeneration()
       await this.#applyWritten()
@@ -132,6 +134,7 @@ export class DuckDbStreamWriter implements StreamWriter {
       await commitAlone(async () => {
         await this.#connection.run('COMMIT')
       })
+      onSaved(this.#origin())
       await this.#connection.run('BEGIN')
     } catch (error) {
       throw await this.#failure('saving what is loaded', error)

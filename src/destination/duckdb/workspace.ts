@@ -20,6 +20,8 @@ import { assertDuckDb } from './inspect-file.js'
 export interface Workspace {
   /** What is attached; the run's scratch folder is made beside it. */
   readonly file: string
+  /** It holds what a run that died has committed or saved, and nobody has published. */
+  readonly unpublished: boolean
   /** After the file is detached and before the database is closed. @throws FENCED when the published file has changed. */
   publish(changed: boolean): Promise<void>
   release(): void
@@ -35,7 +37,7 @@ export async function openDirect(database: Database, target: DestinationFile): P
     claim.release()
     throw error
   }
-  return { file: target.path, publish: () => Promise.resolve(), release: claim.release }
+  return { file: target.path, unpublished: false, publish: () => Promise.resolve(), release: claim.release }
 }
 
 const LOCK_CATALOG = '_trunkline_lock'
@@ -57,13 +59,14 @@ export async function openAtomic(database: Database, target: DestinationFile): P
   try {
     const reading = await claimFile(published, 'read', null)
     let base: Base
+    let unpublished = false
     try {
       if (reading.alone) await assertDuckDb(target, 'write')
       await lockOut(database, published)
       base = await identify(published)
       const known = await readBase(baseFile)
-      const resumable = known !== null && sameBase(known, base) && (await identify(work)).file !== null
-      if (!resumable) {
+      unpublished = known !== null && sameBase(known, base) && (await identify(work)).file !== null
+      if (!unpublished) {
         base = await copyPublished(database, published, work)
         await writeDurably(baseFile, base)
       }
@@ -71,7 +74,7 @@ export async function openAtomic(database: Database, target: DestinationFile): P
       reading.release()
     }
     await database.attach(work, { runNoteOf: published })
-    return atomicWorkspace({ published, work, baseFile, base, claim })
+    return atomicWorkspace({ published, work, baseFile, base, claim, unpublished })
   } catch (error) {
     claim.release()
     throw error
@@ -84,10 +87,12 @@ function atomicWorkspace(files: {
   readonly baseFile: string
   readonly base: Base
   readonly claim: FileClaim
+  readonly unpublished: boolean
 }): Workspace {
-  const { published, work, baseFile, base, claim } = files
+  const { published, work, baseFile, base, claim, unpublished } = files
   return {
     file: work,
+    unpublished,
     release: claim.release,
     async publish(changed) {
       if (changed) {
