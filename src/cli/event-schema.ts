@@ -40,6 +40,9 @@ const streamReport = z.object({
   verified: z.object({ equal: z.boolean(), missing: count, unexpected: count }).nullable(),
   attempts: count,
   seconds: z.number(),
+  phases: z
+    .object({ count: z.number(), read: z.number(), land: z.number(), finish: z.number() })
+    .describe('Seconds of the attempt that came through.'),
   warnings: texts,
   error: error.nullable(),
 })
@@ -51,6 +54,7 @@ const snapshotReport = z.object({
   lsn: z.string().nullable(),
   streams: count,
   fenceMs: z.number().nullable(),
+  readers: count.describe('Splits read at the same time, at most.'),
   yielded: z.boolean(),
 })
 
@@ -67,6 +71,7 @@ const runReport = z.object({
   rowsDeleted: count,
   bytesRead: count,
   peakMemoryBytes: count,
+  readers: count.describe('Splits read at the same time, at most.'),
   warnings: texts,
 })
 

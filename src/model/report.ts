@@ -28,8 +28,21 @@ export interface StreamReport {
   readonly verified: VerifyResult | null
   readonly attempts: number
   readonly seconds: number
+  readonly phases: StreamPhases
   readonly warnings: readonly string[]
   readonly error: ErrorData | null
+}
+
+/** Seconds of the attempt that came through; 0 for a stream that failed. A large first load is counted while it is read. */
+export interface StreamPhases {
+  /** Counting at the source, its turn waited for. */
+  readonly count: number
+  /** Waiting for rows of the source, and for a reader. */
+  readonly read: number
+  /** Waiting for the destination to take rows. */
+  readonly land: number
+  /** From the last row to the end: counts, deletes, comparison, commit. */
+  readonly finish: number
 }
 
 export interface VerifyResult {
@@ -53,6 +66,8 @@ export interface RunReport {
   readonly rowsDeleted: number
   readonly bytesRead: number
   readonly peakMemoryBytes: number
+  /** Splits that were read at the same time, at most. */
+  readonly readers: number
   readonly warnings: readonly string[]
 }
 
@@ -64,6 +79,8 @@ export interface SnapshotReport {
   readonly lsn: string | null
   readonly streams: number
   readonly fenceMs: number | null
+  /** Splits that were read at the same time, at most. */
+  readonly readers: number
   readonly yielded: boolean
 }
 

@@ -35,3 +35,35 @@ export const WAL_PAGE_HEADER_BYTES = 40n
 export const MAX_SEEN_XIDS = 1_000_000
 /** How often the side connection asks whether a session waits on us. */
 export const WAITER_POLL_MS = 1000
+/** A stream of at least this much heap that is read in full is counted while it is read, not before. */
+export const COUNT_BESIDE_BYTES = 64 * MIB
+/** Streams that run side by side beyond the readers in use: while one is read, others are counted and committed. */
+export const STREAMS_BEYOND_READERS = 1
+/** Streams side by side at most: each has a writer open, and a writer holds memory. */
+export const MOST_STREAMS_AT_ONCE = 4
+/** A stream of at least this much heap is long: no more of them at once than readers, so that what is half done is little. */
+export const LONG_STREAM_BYTES = 512 * MIB
+
+/** Readers that are never exceeded without being asked for. */
+export const AUTOMATIC_READERS = 4
+/** Length of an interval of which one sample is made. */
+export const READER_SAMPLE_MS = 500
+/** Samples that a decision about the number of readers rests on, and those a new reader gets to connect. */
+export const READER_SAMPLES = 3
+export const READER_SETTLING = 2
+/** What another reader must bring to stay, and what giving one up may cost. */
+export const READER_GAIN = 1.07
+export const READER_LOSS = 0.97
+/** A reader decodes with about a third of a core; the server, where it is on this machine, takes the rest of one. */
+export const READER_IDLE_CORES = 0.6
+/** Samples between a trial that failed and the next one: at first, and at most. */
+export const READER_FIRST_REST = 16
+export const READER_LONGEST_REST = 256
+/** From this many cores on two readers begin at once, if there is this much to read. */
+export const READER_MANY_CORES = 4
+export const READER_LARGE_BYTES = 256 * MIB
+
+/** A load of a new generation is saved this long after its beginning, and again and again after as long. */
+export const SAVE_EVERY_MS = 60_000
+/** The share of a load's time that its saves may take: slow ones come less often. */
+export const SAVE_SHARE = 0.05

@@ -5,18 +5,21 @@
 import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
 import type { ProgressEvent, RunReport, SnapshotReport, StreamReport } from '../model/report.js'
-import type { Limits, StreamOptions, SyncSpec } from '../model/sync-spec.js'
+import type { StreamOptions, SyncSpec } from '../model/sync-spec.js'
 import { formatXid8 } from '../model/xid.js'
 import type { CatalogStream } from '../model/catalog.js'
 import type { Destination, StreamState, SyncState, TableName } from '../destination/contract.js'
 import type { Snapshot, Source } from '../source/contract.js'
 import { systemClock, type Clock } from './clock.js'
+import { systemMachine, type Machine } from './machine.js'
+import { MeasuredReaders, mostReaders } from './measured-readers.js'
 import { nameTables } from './naming.js'
 import { planStream, type StreamPlan } from './plan.js'
 import { createProgress, type Progress } from './progress.js'
 import { abortedError, reportEnd, reportResult, reportRun } from './report.js'
 import { namedQueries, resolveOptions } from './resolve-options.js'
 import { decideFirstContactRetry, decideRetry, stopsTheRun, type RetryDecision } from './retry.js'
+import { runSnapshotStreams, type SnapshotStream, type WithinSnapshot } from './snapshot-streams.js'
 import { runStream } from './stream-run.js'
 
 export interface RunSyncOptions {
@@ -27,6 +30,7 @@ export interface RunSyncOptions {
   readonly logger?: Logger
   readonly onProgress?: (event: ProgressEvent) => void
   readonly clock?: Clock
+  readonly machine?: Machine
 }
 
 /**
@@ -59,9 +63,18 @@ class SyncRun {
   readonly #startedAtMs: number
   readonly #runId: string
   readonly #reports = new Map<string, StreamReport>()
+  /** Where each stream stands in the report. */
+  readonly #order = new Map<string, number>()
   readonly #snapshots: SnapshotReport[] = []
+  readonly #readers: MeasuredReaders
+  /** Aborts streams under way when nothing else can be done at the destination. */
+  readonly #stopped = new AbortController()
   /** An error after which nothing else can be done at the destination. */
   #fatal: TrunklineError | null = null
+  /** A snapshot grew too old over several streams: from then on one has all of it. */
+  #oneByOne = false
+  /** Conditions are checked one after another: each check may take a connection. */
+  #checking: Promise<unknown> = Promise.resolve()
 
   constructor(options: RunSyncOptions) {
     this.#options = options
@@ -71,6 +84,8 @@ class SyncRun {
     this.#progress = createProgress({ logger: options.logger, onProgress: options.onProgress })
     this.#startedAtMs = this.#clock.now()
     this.#runId = makeRunId(this.#clock)
+    const { machine = systemMachine } = options
+    this.#readers = new MeasuredReaders({ jobs: this.#spec.jobs, clock: this.#clock, machine })
   }
 
   async run(): Promise<RunReport> {
@@ -87,11 +102,17 @@ class SyncRun {
       endedAtMs: this.#clock.now(),
       aborted: this.#signal.aborted,
       snapshots: this.#snapshots,
-      streams: [...this.#reports.values()],
+      streams: this.#reportsInOrder(),
       warnings: this.#progress.runWarnings,
     })
     this.#progress.emit({ kind: 'run_finished', report })
     return report
+  }
+
+  /** As the catalog has them, whichever ended first. */
+  #reportsInOrder(): StreamReport[] {
+    const place = (report: StreamReport): number => this.#order.get(report.stream) ?? 0
+    return [...this.#reports.values()].sort((one, other) => place(one) - place(other))
   }
 
   /** Everything before the first snapshot; streams that are settled already are reported here. */
@@ -120,8 +141,9 @@ class SyncRun {
       adopt: spec.adopt,
       signal: this.#signal,
     })
-    const total = resolved.streams.length + resolved.missing.length
-    this.#progress.emit({ kind: 'run_started', runId: this.#runId, sync: spec.name, streams: total })
+    const names = [...resolved.streams.map(({ stream }) => stream.name), ...resolved.missing]
+    for (const name of names) this.#order.set(name, this.#order.size)
+    this.#progress.emit({ kind: 'run_started', runId: this.#runId, sync: spec.name, streams: names.length })
     const tasks = this.#makeTasks(resolved.streams, state)
     for (const name of resolved.missing) {
       this.#settleUnplanned(name, spec.streams[name] ?? {}, state, missingStream(name))
@@ -228,6 +250,7 @@ class SyncRun {
       lsn: snapshot.position.lsn,
       streams: snapshot.streams.length,
       fenceMs: null as number | null,
+      readers: 0,
       yielded: false,
     }
     try {
@@ -235,7 +258,7 @@ class SyncRun {
         const task = group.find((candidate) => candidate.stream.name === stream)
         if (task !== undefined) this.#failOrRetry(task, error, round)
       }
-      report.fenceMs = await this.#runStreams(snapshot, group, round)
+      Object.assign(report, await this.#runStreams(snapshot, group, round))
     } finally {
       report.yielded = isYield(snapshot.signal.reason)
       this.#snapshots.push(report)
@@ -249,64 +272,90 @@ class SyncRun {
       group.map((task) => task.stream),
       {
         limits: this.#spec.limits,
-        readers: this.#readers(),
+        readers: mostReaders(this.#spec.limits, this.#spec.jobs),
         signal: this.#signal,
         rowSecurityOn: new Set(rowSecurityOn.map((task) => task.stream.name)),
       },
     )
   }
 
-  #readers(): number {
-    return chooseReaders(this.#spec.limits, this.#spec.jobs)
+  /** What the report says of how the snapshot was used. */
+  async #runStreams(
+    snapshot: Snapshot,
+    group: readonly Task[],
+    round: Round,
+  ): Promise<Pick<SnapshotReport, 'fenceMs' | 'readers'>> {
+    const { rest, ...use } = await runSnapshotStreams<Task>({
+      snapshot,
+      streams: snapshot.streams.flatMap((stream) => {
+        const task = group.find((candidate) => candidate.stream.name === stream.name)
+        return task === undefined ? [] : [{ task, stream, bytes: stream.bytes, full: isReadInFull(task) }]
+      }),
+      readers: this.#readers,
+      mostReaders: mostReaders(this.#spec.limits, this.#spec.jobs),
+      oneByOne: this.#oneByOne,
+      signal: AbortSignal.any([this.#signal, this.#stopped.signal, snapshot.signal]),
+      run: (entry, within) => this.#runOne(entry, round, within),
+    })
+    if (rest.length > 0) {
+      round.again.push(...rest)
+      round.lastError ??= snapshotReason(snapshot)
+    }
+    return use
   }
 
-  /** Streams of one snapshot, one after another; the longest wait of the durability fence. */
-  async #runStreams(snapshot: Snapshot, group: readonly Task[], round: Round): Promise<number | null> {
-    let fenceMs: number | null = null
-    const tasks = snapshot.streams.flatMap((stream) => {
-      const task = group.find((candidate) => candidate.stream.name === stream.name)
-      return task === undefined ? [] : [{ task, stream }]
-    })
-    for (const [index, { task, stream }] of tasks.entries()) {
-      if (this.#isStopped() || snapshot.signal.aborted) {
-        const rest = tasks.slice(index).map((entry) => entry.task)
-        round.again.push(...rest)
-        round.lastError ??= snapshotReason(snapshot)
-        return fenceMs
-      }
-      const signal = AbortSignal.any([this.#signal, snapshot.signal])
-      task.startedAtMs ??= this.#clock.now()
-      task.attempts++
+  /** Settles the stream or puts it among those to be tried again; rejects only when the run cannot go on. */
+  async #runOne(
+    { task, stream }: SnapshotStream<Task>,
+    round: Round,
+    { alone, ...within }: WithinSnapshot,
+  ): Promise<void> {
+    task.startedAtMs ??= this.#clock.now()
+    task.attempts++
+    try {
       try {
         task.plan = this.#plan(task, stream)
         await this.#checkWhere(task.plan)
         const result = await runStream({
-          snapshot,
+          ...within,
           destination: this.#options.destination,
           plan: task.plan,
           state: task.state,
           runAt: new Date(this.#startedAtMs),
-          readers: this.#readers(),
           verify: this.#spec.verify,
           allowMassDelete: this.#spec.allowMassDelete,
           acceptNewSource: this.#spec.acceptNewSource,
-          signal,
           progress: this.#progress,
+          clock: this.#clock,
         })
-        if (result.fenceMs !== null) fenceMs = Math.max(fenceMs ?? 0, result.fenceMs)
         for (const warning of result.warnings) this.#progress.warn(stream.name, warning)
         this.#settle(reportResult(this.#facts(task), result))
       } catch (error) {
         if (this.#isStopped()) {
           round.again.push(task)
-        } else {
-          // What fails because the snapshot is given up fails in many ways; the snapshot knows the one reason.
-          const reason = snapshotReason(snapshot) ?? error
-          this.#failOrRetry(task, onlyOneOf(reason, index), round, task.attempts)
+          return
         }
+        // What fails because the snapshot is given up fails in many ways; the snapshot knows the one reason.
+        const reason = snapshotReason(within.snapshot) ?? error
+        this.#failOrRetry(task, this.#onTooOld(reason, alone), round, task.attempts)
       }
+    } catch (error) {
+      this.#stopped.abort(error)
+      throw error
     }
-    return fenceMs
+  }
+
+  /** A stream that used up a whole snapshot by itself would do so again; several get one to themselves, each. */
+  #onTooOld(reason: unknown, alone: boolean): unknown {
+    if (!(reason instanceof TrunklineError) || reason.code !== 'SNAPSHOT_TOO_OLD') return reason
+    this.#oneByOne = true
+    if (!alone) return reason
+    return new TrunklineError('SNAPSHOT_TOO_OLD', reason.message, {
+      retry: 'never',
+      hint: 'This stream alone takes longer than `max_snapshot_age`: raise it, or read with more `jobs`.',
+      context: reason.context,
+      cause: reason,
+    })
   }
 
   #plan(task: Task, stream: CatalogStream): StreamPlan {
@@ -325,15 +374,20 @@ class SyncRun {
   async #checkWhere(plan: StreamPlan): Promise<void> {
     if (plan.where === null) return
     const stable = plan.mode !== 'full_refresh'
-    await this.#options.source.checkWhere(plan.stream, plan.where, { stable })
+    const { source } = this.#options
+    const { stream, where } = plan
+    const checked = this.#checking.then(() => source.checkWhere(stream, where, { stable }))
+    this.#checking = checked.catch(() => undefined)
+    await checked
   }
 
   /** `attempts` is counted already where the stream itself was under way. */
   #failOrRetry(task: Task, error: unknown, round: Round, attempts = ++task.attempts): void {
     round.lastError = error
     if (stopsTheRun(error) && error instanceof TrunklineError) {
-      this.#fatal = error
+      this.#fatal ??= error
       this.#fail(task, error)
+      this.#stopped.abort(error)
       return
     }
     const decision = this.#decide(decideRetry, error, attempts)
@@ -402,27 +456,14 @@ interface Round {
   lastError: unknown
 }
 
-/** Connections that are not readers: the leader, and the one that watches for sessions waiting on us. */
-const CONNECTIONS_BESIDE_READERS = 2
-
-export function chooseReaders(limits: Limits, jobs: number | null): number {
-  return Math.max(0, Math.min(jobs ?? 1, limits.maxConnections - CONNECTIONS_BESIDE_READERS))
-}
-
-/** A stream that used up a whole snapshot by itself would do so again. */
-function onlyOneOf(reason: unknown, index: number): unknown {
-  if (!(reason instanceof TrunklineError) || reason.code !== 'SNAPSHOT_TOO_OLD' || index > 0) return reason
-  return new TrunklineError('SNAPSHOT_TOO_OLD', reason.message, {
-    retry: 'never',
-    hint: 'This stream alone takes longer than `max_snapshot_age`: raise it, or read with more `jobs`.',
-    context: reason.context,
-    cause: reason,
-  })
-}
-
 /** Why the snapshot was given up; null while it stands. */
 function snapshotReason(snapshot: Snapshot): unknown {
   return snapshot.signal.aborted ? snapshot.signal.reason : null
+}
+
+/** So far as is known before it is planned. */
+function isReadInFull({ options, state }: Task): boolean {
+  return options.mode === 'full_refresh' || (state?.checkpoint ?? null) === null
 }
 
 function isYield(reason: unknown): boolean {

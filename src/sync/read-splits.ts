@@ -1,66 +1,105 @@
-/** Reads all splits of a read. The order of rows does not matter to any landing, so several may be under way at once. */
+/** Reads splits side by side, as many as permits allow. The order of rows does not matter to any landing. */
 import type { Batch } from '../batch/batch.js'
-import type { Snapshot, Split, StreamRead } from '../source/contract.js'
+import { TrunklineError } from '../model/error.js'
+import type { Snapshot, Split } from '../source/contract.js'
+import type { ReaderPermits } from './reader-permits.js'
 
 export interface ReadSplitsOptions {
-  /** Splits read at the same time; below two, one after another. */
-  readonly readers: number
+  readonly permits: ReaderPermits
+  /** Who reads: permits are shared fairly between streams. */
+  readonly stream: string
   readonly signal: AbortSignal
 }
 
-export async function* readSplits(
-  snapshot: Snapshot,
-  read: StreamRead,
-  options: ReadSplitsOptions,
-): AsyncGenerator<Batch> {
-  const splits = await snapshot.plan(read)
-  if (options.readers < 2 || splits.length < 2) {
-    for (const split of splits) yield* snapshot.read(split, { signal: options.signal })
-    return
-  }
-  yield* readSideBySide(snapshot, splits, options)
+interface Arrived {
+  readonly batch: Batch
+  /** Lets its read go on. */
+  readonly proceed: () => void
 }
 
-type Arrived = { readonly reader: number; readonly next: IteratorResult<Batch> }
+/**
+ * Batches of all splits that `take` hands out, in the order in which they arrive. `take` is asked for the next split as soon as
+ * the one before has its reader; after its first null it is not asked again, and the batches end with the splits under way.
+ *
+ * Each read holds one batch at most and goes on when that batch has been used: whoever is slow to take holds the server back.
+ * A failure stops the other reads, and so does leaving early; either way nothing is under way any more when this has returned,
+ * and every permit is given back.
+ */
+export async function* readSplits(
+  snapshot: Pick<Snapshot, 'read'>,
+  take: () => Split | null,
+  { permits, stream, signal }: ReadSplitsOptions,
+): AsyncGenerator<Batch, void> {
+  const stop = new AbortController()
+  const active = AbortSignal.any([signal, stop.signal])
+  const arrived: Arrived[] = []
+  const heldBack = new Set<() => void>()
+  const underWay = new Set<Promise<void>>()
+  let failure: { readonly error: unknown } | null = null
+  let wake: (() => void) | null = null
 
-/** Holds one batch per reader at most; whichever comes first is given on, and only then asked for the next. */
-async function* readSideBySide(
-  snapshot: Snapshot,
-  splits: readonly Split[],
-  { readers, signal }: ReadSplitsOptions,
-): AsyncGenerator<Batch> {
-  const waiting = [...splits]
-  const open = new Map<number, AsyncIterator<Batch>>()
-  const pending = new Map<number, Promise<Arrived>>()
-  const pull = (reader: number, iterator: AsyncIterator<Batch>): void => {
-    pending.set(
-      reader,
-      iterator.next().then((next) => ({ reader, next })),
-    )
+  const watch = (work: Promise<void>): void => {
+    const watched = work
+      .catch((error: unknown) => {
+        failure ??= { error }
+        stop.abort(new TrunklineError('ABORTED', 'Another split of the stream failed.'))
+      })
+      .finally(() => {
+        underWay.delete(watched)
+        wake?.()
+      })
+    underWay.add(watched)
   }
-  const start = (reader: number): void => {
-    const split = waiting.shift()
-    if (split === undefined) return
-    const iterator = snapshot.read(split, { signal })[Symbol.asyncIterator]()
-    open.set(reader, iterator)
-    pull(reader, iterator)
-  }
-  for (let reader = 0; reader < readers; reader++) start(reader)
-  try {
-    while (pending.size > 0) {
-      const { reader, next } = await Promise.race(pending.values())
-      pending.delete(reader)
-      const iterator = open.get(reader)
-      if (next.done === true || iterator === undefined) {
-        open.delete(reader)
-        start(reader)
-        continue
+  const handOver = (batch: Batch): Promise<void> =>
+    new Promise((resolve) => {
+      const proceed = (): void => {
+        heldBack.delete(proceed)
+        resolve()
       }
-      yield next.value
-      pull(reader, iterator)
+      heldBack.add(proceed)
+      arrived.push({ batch, proceed })
+      wake?.()
+    })
+  const readOne = async (split: Split): Promise<void> => {
+    for await (const batch of snapshot.read(split, { signal: active })) {
+      // It may have been on its way when the others were stopped, and then nobody would take it.
+      active.throwIfAborted()
+      await handOver(batch)
+      active.throwIfAborted()
+    }
+  }
+  const readAll = async (): Promise<void> => {
+    for (let split = take(); split !== null; split = take()) {
+      const permit = await permits.acquire(stream, active)
+      watch(readOne(split).finally(permit.release))
+    }
+  }
+
+  watch(readAll())
+  try {
+    for (;;) {
+      throwIfAny(failure)
+      const next = arrived.shift()
+      if (next !== undefined) {
+        yield next.batch
+        next.proceed()
+      } else if (underWay.size === 0) {
+        return
+      } else {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+        wake = null
+      }
     }
   } finally {
-    await Promise.allSettled(pending.values())
-    await Promise.allSettled([...open.values()].map(async (iterator) => iterator.return?.()))
+    stop.abort(new TrunklineError('ABORTED', 'The stream is not read any further.'))
+    for (const proceed of heldBack) proceed()
+    await Promise.all(underWay)
   }
+}
+
+/** TypeScript does not see what a callback assigns. */
+function throwIfAny(failure: { readonly error: unknown } | null): void {
+  if (failure !== null) throw failure.error
 }

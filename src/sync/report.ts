@@ -55,6 +55,7 @@ function base({ stream, options, table, plan, state, attempts, seconds }: Stream
     verified: null,
     attempts,
     seconds,
+    phases: { count: 0, read: 0, land: 0, finish: 0 },
     warnings: plan?.warnings ?? [],
     error: null,
   }
@@ -93,6 +94,7 @@ export function reportRun(facts: RunFacts): RunReport {
     rowsDeleted: sum((report) => report.rowsDeleted),
     bytesRead: sum((report) => report.bytesRead),
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    readers: Math.max(0, ...facts.snapshots.map((snapshot) => snapshot.readers)),
     warnings: facts.warnings,
   }
 }

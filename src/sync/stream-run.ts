@@ -6,14 +6,18 @@
 import type { Checkpoint } from '../model/checkpoint.js'
 import { unreachable } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
-import type { VerifyResult } from '../model/report.js'
-import { MASS_DELETE_MIN_ROWS, MASS_DELETE_SHARE } from '../model/thresholds.js'
+import type { StreamPhases, VerifyResult } from '../model/report.js'
+import { COUNT_BESIDE_BYTES, MASS_DELETE_MIN_ROWS, MASS_DELETE_SHARE } from '../model/thresholds.js'
 import { epochOf, formatXid8, parseXid8 } from '../model/xid.js'
+import type { Batch } from '../batch/batch.js'
 import type { Destination, StreamState, StreamWriter } from '../destination/contract.js'
-import type { ReadColumn, RowWindow, Snapshot, StreamRead } from '../source/contract.js'
+import type { ReadColumn, RowWindow, Snapshot, StreamCount, StreamRead } from '../source/contract.js'
 import { AppendFilter } from './append-filter.js'
+import type { Clock } from './clock.js'
 import type { LandedColumns } from './column-fingerprint.js'
+import { countBeside, type CountBeside } from './count-beside.js'
 import { decideLoad, fingerprintOf, type Load } from './fingerprint.js'
+import type { MeasuredReaders } from './measured-readers.js'
 import type { StreamPlan } from './plan.js'
 import type { Progress } from './progress.js'
 import { readSplits } from './read-splits.js'
@@ -26,7 +30,12 @@ export interface StreamRunInput {
   /** Null for a stream that was never committed. */
   readonly state: StreamState | null
   readonly runAt: Date
-  readonly readers: number
+  readonly readers: MeasuredReaders
+  /** Waits until the server has on its disk what the snapshot saw; asked once for all streams of the snapshot. */
+  readonly fence: () => Promise<{ readonly durable: boolean; readonly waitedMs: number }>
+  /** Calls when no other stream of the snapshot still has to be begun: until then the leader has better things to count. */
+  readonly whenAllBegun: (call: () => void) => void
+  readonly clock: Clock
   readonly verify: boolean
   readonly allowMassDelete: boolean
   readonly acceptNewSource: boolean
@@ -48,6 +57,7 @@ export interface StreamResult {
   readonly destinationCount: number | null
   readonly verified: VerifyResult | null
   readonly fenceMs: number | null
+  readonly phases: StreamPhases
   readonly warnings: readonly string[]
 }
 
@@ -79,6 +89,9 @@ export async function runStream(input: StreamRunInput): Promise<StreamResult> {
 class StreamRun {
   readonly #input: StreamRunInput
   readonly #load: Load
+  /** What goes on beside the reading failed. */
+  readonly #failed = new AbortController()
+  readonly #signal: AbortSignal
   readonly #warnings: string[] = []
   #rowsRead = 0
   #rowsLanded = 0
@@ -87,61 +100,110 @@ class StreamRun {
   #total = 0
   #live: number | null = null
   #seen: SeenSet | null = null
+  /** Milliseconds, by phase. */
+  readonly #spent = { count: 0, read: 0, land: 0, finish: 0 }
 
   constructor(input: StreamRunInput, load: Load) {
     this.#input = input
     this.#load = load
+    this.#signal = AbortSignal.any([input.signal, this.#failed.signal])
   }
 
   async run(): Promise<StreamResult> {
-    const { plan, snapshot, state, signal, progress } = this.#input
+    const { plan, progress } = this.#input
     const load = this.#load
     const window = load.kind === 'since' ? load.window : null
-    const count = await snapshot.count(plan.stream, { where: plan.where, window, signal })
-    this.#total = count.total
-    const expected = window === null ? count.total : (count.inWindow ?? 0)
-    progress.emit({
-      kind: 'stream_started',
-      stream: plan.stream.name,
-      mode: plan.mode,
-      expectedRows: expected,
-      full: window === null,
-    })
-    if (load.kind === 'since') this.#warnings.push(...load.warnings)
-
-    const generation = this.#generation()
-    const writer = await this.#begin(generation)
+    const beside = window === null && plan.stream.bytes >= COUNT_BESIDE_BYTES ? this.#countBeside() : null
     try {
-      const added = 'change' in load ? load.change.added : []
-      if (added.length > 0 && !this.#isFresh())
-        await writer.alter({ add: added.map((column) => column.field) })
-      if (expected > 0) await this.#land(writer, expected)
-      const reconciled = await this.#proveCounts(writer)
-      const verified = this.#input.verify ? await this.#verify(writer) : null
-      const fenceMs = await this.#awaitDurable()
-      await snapshot.assertUnchanged(plan.stream)
-      signal.throwIfAborted()
-      await writer.commit(this.#checkpoint())
-      const untouched = load.kind === 'since' && expected === 0 && added.length === 0 && !reconciled
-      return {
-        outcome: untouched ? 'unchanged' : 'done',
-        fullLoadReason: 'reason' in load ? load.reason : null,
-        generation,
-        runSeq: (state?.runSeq ?? 0) + 1,
-        rowsRead: this.#rowsRead,
-        rowsLanded: this.#rowsLanded,
-        rowsDeleted: this.#rowsDeleted,
-        bytesRead: this.#bytesRead,
-        sourceCount: this.#total,
-        destinationCount: this.#live,
-        verified,
-        fenceMs,
-        warnings: [...plan.warnings, ...this.#warnings],
+      const expected = beside === null ? this.#take(await this.#count(window, this.#signal)) : null
+      progress.emit({
+        kind: 'stream_started',
+        stream: plan.stream.name,
+        mode: plan.mode,
+        expectedRows: expected ?? plan.stream.estimatedRows,
+        full: window === null,
+      })
+      if (load.kind === 'since') this.#warnings.push(...load.warnings)
+      const generation = this.#generation()
+      const writer = await this.#begin(generation)
+      try {
+        return await this.#fill(writer, { generation, expected, beside })
+      } catch (error) {
+        await writer.abort()
+        throw error
       }
-    } catch (error) {
-      await writer.abort()
-      throw error
+    } finally {
+      await beside?.cancel()
     }
+  }
+
+  /** `expected` rows arrive; null: as many as the count that goes on beside the reading finds. */
+  async #fill(
+    writer: StreamWriter,
+    input: {
+      readonly generation: number
+      readonly expected: number | null
+      readonly beside: CountBeside | null
+    },
+  ): Promise<StreamResult> {
+    const { plan, snapshot, state } = this.#input
+    const load = this.#load
+    const added = 'change' in load ? load.change.added : []
+    if (added.length > 0 && !this.#isFresh()) await writer.alter({ add: added.map((column) => column.field) })
+    const arrived = input.expected === 0 ? 0 : await this.#land(writer)
+    const expected = input.beside === null ? input.expected : this.#take(await input.beside.take())
+    if (arrived !== expected) {
+      throw countMismatch(plan, `${arrived} rows arrived where the snapshot holds ${expected ?? 0}`)
+    }
+    const landedAt = this.#input.clock.now()
+    const reconciled = await this.#proveCounts(writer)
+    const verified = this.#input.verify ? await this.#verify(writer) : null
+    const fenceMs = await this.#awaitDurable()
+    await snapshot.assertUnchanged(plan.stream)
+    this.#signal.throwIfAborted()
+    await writer.commit(this.#checkpoint())
+    this.#spent.finish = this.#input.clock.now() - landedAt
+    const untouched = load.kind === 'since' && expected === 0 && added.length === 0 && !reconciled
+    return {
+      outcome: untouched ? 'unchanged' : 'done',
+      fullLoadReason: 'reason' in load ? load.reason : null,
+      generation: input.generation,
+      runSeq: (state?.runSeq ?? 0) + 1,
+      rowsRead: this.#rowsRead,
+      rowsLanded: this.#rowsLanded,
+      rowsDeleted: this.#rowsDeleted,
+      bytesRead: this.#bytesRead,
+      sourceCount: this.#total,
+      destinationCount: this.#live,
+      verified,
+      fenceMs,
+      phases: inSeconds(this.#spent),
+      warnings: [...plan.warnings, ...this.#warnings],
+    }
+  }
+
+  async #count(window: RowWindow | null, signal: AbortSignal): Promise<StreamCount> {
+    const { plan, snapshot, clock } = this.#input
+    const before = clock.now()
+    const count = await snapshot.count(plan.stream, { where: plan.where, window, signal })
+    this.#spent.count = clock.now() - before
+    return count
+  }
+
+  #countBeside(): CountBeside {
+    return countBeside({
+      count: (signal) => this.#count(null, AbortSignal.any([this.#signal, signal])),
+      whenFree: this.#input.whenAllBegun,
+      onFailure: (error) => {
+        this.#failed.abort(error)
+      },
+    })
+  }
+
+  /** How many rows have to arrive. */
+  #take(count: StreamCount): number {
+    this.#total = count.total
+    return this.#load.kind === 'since' ? (count.inWindow ?? 0) : count.total
   }
 
   /** The table of this load is made by it. */
@@ -183,35 +245,66 @@ class StreamRun {
     return landedColumns(this.#load).columns
   }
 
-  async #land(writer: StreamWriter, expected: number): Promise<void> {
-    const { plan, snapshot, signal, progress } = this.#input
+  /** Rows of the first pass: those that the count has counted. */
+  async #land(writer: StreamWriter): Promise<number> {
+    const { plan, snapshot } = this.#input
     const load = this.#load
     const appends = plan.landing === 'append' && !plan.dated
     const filter = appends ? AppendFilter.for(load, snapshot, plan.stream.name) : null
-    const passes = filter?.passes ?? [{ window: load.kind === 'since' ? load.window : null, filter: null }]
+    const passes = filter?.passes ?? [{ window: load.kind === 'since' ? load.window : null }]
     let rowsOfFirst = 0
-    for (const [index, pass] of passes.entries()) {
-      const read = this.#read(this.#columns(), pass.window, filter !== null)
-      for await (const batch of readSplits(snapshot, read, { readers: this.#input.readers, signal })) {
-        this.#rowsRead += batch.rowCount
-        this.#bytesRead += batch.buffer.byteLength
-        if (index === 0) rowsOfFirst += batch.rowCount
-        const landed = filter === null ? batch : filter.apply(batch, index)
-        this.#rowsLanded += landed.rowCount
-        if (landed.rowCount > 0) await writer.write(landed)
-        signal.throwIfAborted()
-        progress.emit({
-          kind: 'stream_progress',
-          stream: plan.stream.name,
-          rows: this.#rowsRead,
-          bytes: this.#bytesRead,
-        })
-      }
-    }
-    if (rowsOfFirst !== expected) {
-      throw countMismatch(plan, `${rowsOfFirst} rows arrived where the snapshot holds ${expected}`)
+    for (const [index, { window }] of passes.entries()) {
+      const read = this.#read(this.#columns(), window, filter !== null)
+      const rows = await this.#landBatches(writer, this.#batches(read), (batch) =>
+        filter === null ? batch : filter.apply(batch, index),
+      )
+      if (index === 0) rowsOfFirst = rows
     }
     this.#seen = filter?.nextSeen() ?? null
+    return rowsOfFirst
+  }
+
+  /** Gives all of them to the destination; returns how many rows came. */
+  async #landBatches(
+    writer: StreamWriter,
+    batches: AsyncIterable<Batch>,
+    choose: (batch: Batch) => Batch,
+  ): Promise<number> {
+    const { plan, progress, readers, clock } = this.#input
+    let rows = 0
+    let waitingSince = clock.now()
+    for await (const batch of batches) {
+      const bytes = batch.buffer.byteLength
+      rows += batch.rowCount
+      this.#rowsRead += batch.rowCount
+      this.#bytesRead += bytes
+      const landed = choose(batch)
+      this.#rowsLanded += landed.rowCount
+      const arrivedAt = clock.now()
+      if (landed.rowCount > 0) await writer.write(landed)
+      this.#spent.read += arrivedAt - waitingSince
+      waitingSince = clock.now()
+      this.#spent.land += waitingSince - arrivedAt
+      readers.took({ bytes, waitedMs: waitingSince - arrivedAt })
+      this.#signal.throwIfAborted()
+      progress.emit({
+        kind: 'stream_progress',
+        stream: plan.stream.name,
+        rows: this.#rowsRead,
+        bytes: this.#bytesRead,
+      })
+    }
+    return rows
+  }
+
+  async *#batches(read: StreamRead): AsyncGenerator<Batch, void> {
+    const { snapshot, readers } = this.#input
+    const splits = [...(await snapshot.plan(read))]
+    yield* readSplits(snapshot, () => splits.shift() ?? null, {
+      permits: readers.permits,
+      stream: read.stream.name,
+      signal: this.#signal,
+    })
   }
 
   #read(columns: readonly ReadColumn[], window: RowWindow | null, withXmin: boolean): StreamRead {
@@ -250,22 +343,21 @@ class StreamRun {
   }
 
   async #reconcile(writer: StreamWriter, live: number): Promise<void> {
-    const { plan, snapshot, signal, allowMassDelete, readers } = this.#input
+    const { plan, allowMassDelete } = this.#input
     const guarded = !allowMassDelete && live >= MASS_DELETE_MIN_ROWS
     const maxDeleted = guarded ? Math.floor(live * MASS_DELETE_SHARE) : Number.MAX_SAFE_INTEGER
     if (live - this.#total > maxDeleted) throw massDelete(plan, live - this.#total, live)
     const key = plan.key ?? []
     const columns = key.flatMap((name) => this.#columns().filter((column) => column.field.name === name))
-    const keys = readSplits(snapshot, this.#read(columns, null, false), { readers, signal })
+    const keys = this.#batches(this.#read(columns, null, false))
     const { deleted } = await writer.reconcileKeys(keys, { maxDeleted })
     this.#rowsDeleted += deleted
   }
 
   async #verify(writer: StreamWriter): Promise<VerifyResult | null> {
-    const { plan, snapshot, signal, destination, readers } = this.#input
+    const { plan, destination } = this.#input
     if (plan.landing === 'append' || !destination.capabilities.verify) return null
-    const rows = readSplits(snapshot, this.#read(this.#columns(), null, false), { readers, signal })
-    const found = await writer.verify(rows)
+    const found = await writer.verify(this.#batches(this.#read(this.#columns(), null, false)))
     if (plan.deletes !== 'ignore' || found.unexpected === 0) return found
     return { ...found, unexpected: 0, equal: found.missing === 0 }
   }
@@ -275,9 +367,9 @@ class StreamRun {
    * transaction ids of what it lost to others, whose rows would then lie below the horizon and never be read.
    */
   async #awaitDurable(): Promise<number | null> {
-    const { plan, snapshot, signal } = this.#input
+    const { plan, fence } = this.#input
     if (plan.mode === 'full_refresh') return null
-    const { durable, waitedMs } = await snapshot.awaitDurable({ signal })
+    const { durable, waitedMs } = await fence()
     if (durable) return waitedMs
     throw new TrunklineError(
       'SOURCE_PRESSURE',
@@ -312,6 +404,10 @@ class StreamRun {
       `${live} rows are at the destination where the snapshot holds ${this.#total}`,
     )
   }
+}
+
+function inSeconds({ count, read, land, finish }: StreamPhases): StreamPhases {
+  return { count: count / 1000, read: read / 1000, land: land / 1000, finish: finish / 1000 }
 }
 
 function landedColumns(load: Load): LandedColumns {

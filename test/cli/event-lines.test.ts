@@ -26,6 +26,7 @@ const report: StreamReport = {
   verified: null,
   attempts: 1,
   seconds: 2,
+  phases: { count: 0.1, read: 1.2, land: 0.5, finish: 0.2 },
   warnings: [],
   error: null,
 }

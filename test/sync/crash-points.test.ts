@@ -68,7 +68,7 @@ const HISTORIES: readonly History[] = [
 ]
 
 /** Runs and dies at the n-th effect; everything the dead process would have done after it fails as well. */
-async function runAndDie(world: World, spec: Partial<SyncSpec>, at: number): Promise<boolean> {
+async function runAndDie(world: World, spec: Partial<SyncSpec>, at: number, splits = 1): Promise<boolean> {
   let effects = 0
   let dead = false
   const die = (): void => {
@@ -77,7 +77,10 @@ async function runAndDie(world: World, spec: Partial<SyncSpec>, at: number): Pro
       throw new Death()
     }
   }
-  await world.run({ spec, source: { batchRows: 3 }, step: die }).catch(() => undefined)
+  const jobs = splits > 1 ? { jobs: 2 } : {}
+  await world
+    .run({ spec: { ...spec, ...jobs }, source: { batchRows: 3, splits }, step: die })
+    .catch(() => undefined)
   return dead
 }
 
@@ -97,6 +100,32 @@ describe('the process dies at any point', () => {
         points++
       }
       expect(points).toBeGreaterThan(12)
+    })
+  }
+
+  for (const history of HISTORIES) {
+    test(`${history.name} beside others, by two readers, is made good by the next run`, async () => {
+      let points = 0
+      for (let at = 1; ; at++) {
+        const world = start()
+        for (const table of ['a', 'z']) {
+          world.db.createTable(table)
+          world.db.auto((tx) => {
+            for (let id = 1n; id <= 5n; id++) tx.insert(table, { id, v: 0n })
+          })
+        }
+        await history.prepare(world)
+        world.db.auto((tx) => tx.update('z', 2n, { v: 3n }))
+        const died = await runAndDie(world, history.spec, at, 3)
+        world.db.auto((tx) => tx.update('a', 4n, { v: 9n }))
+        await world.sync({ spec: history.spec, source: { batchRows: 3 } })
+        for (const table of ['t', 'a', 'z']) {
+          expect(world.differences(table), `${table}, died at effect ${at}`).toEqual([])
+        }
+        if (!died) break
+        points++
+      }
+      expect(points).toBeGreaterThan(40)
     })
   }
 

@@ -51,6 +51,14 @@ function failCount(table: string, code: ErrorCode, times: number): RunOptions {
   })
 }
 
+function makeGate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = (): void => undefined
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
 describe('one stream that fails', () => {
   test('never stops the others', async () => {
     const world = shop('a', 'b', 'c')
@@ -70,8 +78,8 @@ describe('one stream that fails', () => {
     expect(report.outcome).toBe('done')
     expect(report.streams.map(({ stream, attempts }) => [stream, attempts])).toEqual([
       ['public.a', 1],
-      ['public.c', 1],
       ['public.b', 3],
+      ['public.c', 1],
     ])
     expect(report.snapshots.map(({ streams }) => streams)).toEqual([3, 1, 1])
     const [first = 0, second = 0] = world.clock.sleeps
@@ -91,20 +99,25 @@ describe('one stream that fails', () => {
 describe('a snapshot that is given up', () => {
   test('keeps what is committed, and the rest goes on in a new one', async () => {
     const world = shop('a', 'b', 'c')
-    const report = await world.run(
-      withSnapshots((snapshot, number) => {
+    const firstDone = makeGate()
+    const report = await world.run({
+      onProgress: (event) => {
+        if (event.kind === 'stream_finished') firstDone.open()
+      },
+      ...withSnapshots((snapshot, number) => {
         if (number > 1) return
         const { lost } = snapshot as Snapshot & { readonly lost: AbortController }
         const read = snapshot.read.bind(snapshot)
         snapshot.read = async function* (split, options) {
           for await (const batch of read(split, options)) {
             yield batch
-            if (split.stream === 'public.b')
-              lost.abort(new TrunklineError('YIELDED_TO_DDL', 'somebody waits'))
+            if (split.stream !== 'public.b') continue
+            await firstDone.opened
+            lost.abort(new TrunklineError('YIELDED_TO_DDL', 'somebody waits'))
           }
         }
       }),
-    )
+    })
     expect(outcomes(report)).toEqual({ 'public.a': 'done', 'public.b': 'done', 'public.c': 'done' })
     expect(report.snapshots.map(({ yielded, streams }) => [yielded, streams])).toEqual([
       [true, 3],
@@ -155,10 +168,15 @@ describe('a snapshot that is given up', () => {
 describe('readers beside the leader', () => {
   test('are as many as the budget leaves and the jobs ask for', async () => {
     const world = shop('a')
+    // Not all of them are used: how many is found out on the way.
     await world.sync()
+    expect(world.source.readersAsked).toEqual([2])
+    await world.sync({ spec: { jobs: 1 } })
     expect(world.source.readersAsked).toEqual([1])
     await world.sync({ spec: { jobs: 9 } })
     expect(world.source.readersAsked).toEqual([2])
+    await world.sync({ spec: { limits: { ...DEFAULT_LIMITS, maxReadBytesPerSecond: 1e6 } } })
+    expect(world.source.readersAsked).toEqual([1])
     await world.sync({ spec: { limits: { ...DEFAULT_LIMITS, maxConnections: 1 } } })
     expect(world.source.readersAsked).toEqual([0])
   })

@@ -40,8 +40,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     rule: 'the horizon is not advanced past what a crash can undo',
     file: 'stream-run.ts',
-    from: 'const { durable, waitedMs } = await snapshot.awaitDurable({ signal })',
-    to: 'const { durable, waitedMs } = { durable: true, waitedMs: 0 }; void signal',
+    from: 'const { durable, waitedMs } = await fence()',
+    to: 'const { durable, waitedMs } = { durable: true, waitedMs: 0 }; void fence',
     noticed: 'a commit that a crash undid leaves no id to be missed',
   },
   {
@@ -101,8 +101,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     rule: 'a full read is as long as the table',
     file: 'stream-run.ts',
-    from: 'if (rowsOfFirst !== expected) {',
-    to: 'if (rowsOfFirst > expected) { this.#total = 0',
+    from: 'if (arrived !== expected) {',
+    to: 'if (arrived > (expected ?? 0)) { this.#total = 0',
     noticed: 'changed rows lost on the way are not taken for all',
   },
   {

@@ -29,6 +29,8 @@ export interface ModelSourceOptions {
   readonly neverDurable?: boolean
   /** Rows per batch. */
   readonly batchRows?: number
+  /** Parts that each read is divided into; rows are dealt out among them by id. */
+  readonly splits?: number
 }
 
 const WRAP = 2n ** 32n
@@ -41,8 +43,12 @@ export class ModelSource implements Source {
   /** The snapshot of the last run, to compare with. */
   lastSnapshot: ModelSnapshot | null = null
   readonly checks = { privilegedRole: false }
+  /** In which snapshot each table was found unchanged before its commit: its rows are to be those. */
+  readonly snapshotOf = new Map<string, ModelSnapshot>()
   /** How many readers each snapshot was opened with. */
   readonly readersAsked: number[] = []
+  /** Splits that were read at the same time, at most. */
+  mostReading = 0
 
   constructor(model: ModelDatabase, options: ModelSourceOptions = {}) {
     this.model = model
@@ -106,7 +112,7 @@ export class ModelSource implements Source {
     const seen = this.model.snapshot()
     this.lastSnapshot = seen
     await this.step('snapshot')
-    return new ModelSnapshotReader(this, seen, present, failed, this.#options)
+    return new ModelSnapshotReader(this, seen, { present, failed, readers: options.readers }, this.#options)
   }
 
   formSnapshotGroups(streams: readonly CatalogStream[]): Promise<readonly (readonly CatalogStream[])[]> {
@@ -132,7 +138,7 @@ class ModelSnapshotReader implements Snapshot {
   readonly position: SourcePosition
   readonly horizon: Xid8
   readonly horizonAgeSeconds = null
-  readonly maxReaders = 1
+  readonly maxReaders: number
   readonly streams: readonly CatalogStream[]
   readonly failed: readonly { stream: string; error: unknown }[]
   readonly lost = new AbortController()
@@ -140,19 +146,25 @@ class ModelSnapshotReader implements Snapshot {
   readonly #seen: ModelSnapshot
   readonly #options: ModelSourceOptions
   readonly #leavesAtStart = new Map<string, string>()
+  #reading = 0
 
   constructor(
     source: ModelSource,
     seen: ModelSnapshot,
-    streams: readonly CatalogStream[],
-    failed: readonly { stream: string; error: unknown }[],
+    opened: {
+      readonly present: readonly CatalogStream[]
+      readonly failed: readonly { stream: string; error: unknown }[]
+      readonly readers: number
+    },
     options: ModelSourceOptions,
   ) {
     this.#source = source
     this.#seen = seen
     this.#options = options
+    this.maxReaders = Math.max(1, opened.readers)
+    const streams = opened.present
     this.streams = streams
-    this.failed = failed
+    this.failed = opened.failed
     const { model } = source
     for (const stream of streams) this.#leavesAtStart.set(stream.name, leafList(stream.leaves))
     this.horizon = seen.xmin as Xid8
@@ -185,35 +197,46 @@ class ModelSnapshotReader implements Snapshot {
   async plan(read: StreamRead): Promise<readonly Split[]> {
     await this.#source.step('plan')
     const { limits } = read
-    return [
-      {
-        stream: read.stream.name,
-        index: 0,
-        range: { kind: 'all' },
-        copySql: JSON.stringify({
-          where: read.where,
-          columns: read.columns.map((column) => column.source),
-          types: read.columns.map((column) => column.field.type.kind),
-          withXmin: read.withXmin,
-          window: read.rows.kind === 'full' ? null : serialize(read.rows.window),
-        }),
-        columns: read.columns.map((column) => ({
-          ...column.field,
-          wire: column.wire,
-          unrepresentable: 'error',
-        })),
-        maxFieldBytes: limits.maxFieldBytes,
-        batchBytes: limits.batchBytes,
-        batchRows: limits.batchRows,
-        rowSecurity: false,
-        searchPath: [],
-        stallTimeoutMs: limits.stallTimeoutMs,
-        maxReadBytesPerSecond: null,
-      },
-    ]
+    const of = this.#options.splits ?? 1
+    return Array.from({ length: of }, (_, index) => ({
+      stream: read.stream.name,
+      index,
+      range: { kind: 'all' as const },
+      copySql: JSON.stringify({
+        where: read.where,
+        columns: read.columns.map((column) => column.source),
+        types: read.columns.map((column) => column.field.type.kind),
+        withXmin: read.withXmin,
+        window: read.rows.kind === 'full' ? null : serialize(read.rows.window),
+        of,
+      }),
+      columns: read.columns.map((column) => ({
+        ...column.field,
+        wire: column.wire,
+        unrepresentable: 'error' as const,
+      })),
+      maxFieldBytes: limits.maxFieldBytes,
+      batchBytes: limits.batchBytes,
+      batchRows: limits.batchRows,
+      rowSecurity: false,
+      searchPath: [],
+      stallTimeoutMs: limits.stallTimeoutMs,
+      maxReadBytesPerSecond: null,
+    }))
   }
 
   async *read(split: Split, options?: { readonly signal?: AbortSignal }): AsyncGenerator<Batch> {
+    this.#reading++
+    this.#source.mostReading = Math.max(this.#source.mostReading, this.#reading)
+    try {
+      if (this.#reading > this.maxReaders) throw new Error('more reads at once than readers')
+      yield* this.#readSplit(split, options)
+    } finally {
+      this.#reading--
+    }
+  }
+
+  async *#readSplit(split: Split, options?: { readonly signal?: AbortSignal }): AsyncGenerator<Batch> {
     await this.#source.step('read:open')
     const asked = JSON.parse(split.copySql) as {
       where: string | null
@@ -221,13 +244,14 @@ class ModelSnapshotReader implements Snapshot {
       types: string[]
       withXmin: boolean
       window: { horizon: string; xmax: string; wholeLeaves: number[] } | null
+      of: number
     }
     const window = asked.window === null ? null : parseWindow(asked.window)
     const stream = this.streams.find((candidate) => candidate.name === split.stream)
     if (stream === undefined) throw new Error(`no stream ${split.stream}`)
-    const rows = this.#select(stream, asked.where).filter(
-      (found) => window === null || inWindow(found, window),
-    )
+    const rows = this.#select(stream, asked.where)
+      .filter((found) => window === null || inWindow(found, window))
+      .filter(({ version }) => version.row.id % BigInt(asked.of) === BigInt(split.index))
     const fields = [
       ...split.columns.map(({ name, type, nullable }) => ({ name, type, nullable })),
       ...(asked.withXmin
@@ -255,6 +279,7 @@ class ModelSnapshotReader implements Snapshot {
     if (leafList(now) !== this.#leavesAtStart.get(stream.name)) {
       throw new TrunklineError('STREAM_CHANGED', `${stream.name} got or lost a partition.`)
     }
+    this.#source.snapshotOf.set(stream.table, this.#seen)
   }
 
   async awaitDurable(): Promise<{ durable: boolean; waitedMs: number }> {

@@ -5,11 +5,18 @@ import type { ModelDatabase, ModelLeaf, ModelTransaction } from './database.js'
 export type Action =
   | {
       readonly kind: 'insert' | 'update' | 'delete'
+      readonly table: TableName
       readonly writer: number
       readonly id: number
       readonly v: number
     }
-  | { readonly kind: 'rekey'; readonly writer: number; readonly id: number; readonly to: number }
+  | {
+      readonly kind: 'rekey'
+      readonly table: TableName
+      readonly writer: number
+      readonly id: number
+      readonly to: number
+    }
   | {
       readonly kind:
         'savepoint' | 'release' | 'rollbackTo' | 'prepare' | 'commit' | 'lazyCommit' | 'rollback' | 'idle'
@@ -25,21 +32,31 @@ export interface Round {
   readonly during: readonly Action[]
   /** The server crashes before the run. */
   readonly crash: boolean
+  /** Readers of the run, and parts that each read is divided into. */
+  readonly readers: number
+  readonly splits: number
+  /** Says which of those that could go on at a step of the run goes on first. */
+  readonly seed: number
 }
 
 const WRITERS = 4
 const IDS = 14
+/** Of several leaves; the only one whose shape changes. */
 export const TABLE = 't'
+/** Small, and read and landed beside the other. */
+export const SMALL_TABLE = 'small'
+type TableName = typeof TABLE | typeof SMALL_TABLE
 
 const writer = fc.integer({ min: 0, max: WRITERS - 1 })
 const id = fc.integer({ min: 1, max: IDS })
 const v = fc.integer({ min: 0, max: 9 })
+const table = fc.constantFrom<TableName>(TABLE, TABLE, SMALL_TABLE)
 
 const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('insert' as const), writer, id, v }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('update' as const), writer, id, v }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), writer, id, v }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('rekey' as const), writer, id, to: id }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('insert' as const), table, writer, id, v }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('update' as const), table, writer, id, v }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), table, writer, id, v }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('rekey' as const), table, writer, id, to: id }) },
   {
     weight: 8,
     arbitrary: fc.record({
@@ -66,6 +83,9 @@ const round: fc.Arbitrary<Round> = fc.record({
   before: fc.array(action, { maxLength: 14 }),
   during: fc.array(action, { maxLength: 10 }),
   crash: fc.integer({ min: 0, max: 7 }).map((value) => value === 7),
+  readers: fc.integer({ min: 0, max: 4 }),
+  splits: fc.integer({ min: 1, max: 5 }),
+  seed: fc.integer({ min: 1, max: 2 ** 31 - 2 }),
 })
 
 export const schedule: fc.Arbitrary<readonly Round[]> = fc.array(round, { minLength: 2, maxLength: 6 })
@@ -125,17 +145,17 @@ export class Player {
     }
     switch (action.kind) {
       case 'insert':
-        transaction.insert(TABLE, { id: BigInt(action.id), v: BigInt(action.v) })
+        transaction.insert(action.table, { id: BigInt(action.id), v: BigInt(action.v) })
         return
       case 'update':
-        transaction.update(TABLE, BigInt(action.id), { v: BigInt(action.v) })
+        transaction.update(action.table, BigInt(action.id), { v: BigInt(action.v) })
         return
       case 'delete':
-        transaction.delete(TABLE, BigInt(action.id))
+        transaction.delete(action.table, BigInt(action.id))
         return
       case 'rekey':
         // Leaves hold disjoint keys, so a key is only ever given to a row of the same leaf, and never twice.
-        transaction.rekey(TABLE, BigInt(action.id), BigInt(action.to))
+        transaction.rekey(action.table, BigInt(action.id), BigInt(action.to))
         return
       case 'savepoint':
         transaction.savepoint()
@@ -178,5 +198,14 @@ export class Player {
 
   #idle(): boolean {
     return this.#writers.every((transaction) => transaction === null)
+  }
+}
+
+/** Lets others go first a number of times that follows from the seed, so that streams meet in every order. */
+export function makeShuffle(seed: number): () => Promise<void> {
+  let state = seed
+  return async () => {
+    state = (state * 48_271) % 2_147_483_647
+    for (let turn = state % 6; turn > 0; turn--) await Promise.resolve()
   }
 }

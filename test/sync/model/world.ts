@@ -89,9 +89,9 @@ export class World {
     return report
   }
 
-  /** Rows of the source that are not at the destination as they were in the last run's snapshot, and the other way round. */
+  /** Rows of the source that are not at the destination as they were in the table's last snapshot, and the other way round. */
   differences(table: string, only: (row: { readonly v: bigint }) => boolean = () => true): string[] {
-    const snapshot = this.source.lastSnapshot
+    const snapshot = this.source.snapshotOf.get(table) ?? this.source.lastSnapshot
     if (snapshot === null) throw new Error('no run yet')
     const { columns } = this.db.table(table)
     const wanted = this.db

@@ -1,0 +1,86 @@
+/** The streams of one snapshot, several at a time: what they share, and when each is begun. */
+import type { CatalogStream } from '../model/catalog.js'
+import type { SnapshotReport } from '../model/report.js'
+import type { Snapshot } from '../source/contract.js'
+import type { MeasuredReaders } from './measured-readers.js'
+import { SideBySide } from './side-by-side.js'
+import { SnapshotFence } from './snapshot-fence.js'
+import { chooseStream, streamsAtOnce } from './stream-order.js'
+import type { StreamRunInput } from './stream-run.js'
+
+/** A task of the run with its stream as it is under the lock. */
+export interface SnapshotStream<Task> {
+  readonly task: Task
+  readonly stream: CatalogStream
+  readonly bytes: number
+  /** All of it is to be read, so far as is known before it is begun. */
+  readonly full: boolean
+}
+
+/** What a stream has of the snapshot it runs in. */
+export interface WithinSnapshot extends Pick<
+  StreamRunInput,
+  'snapshot' | 'signal' | 'readers' | 'fence' | 'whenAllBegun'
+> {
+  /** No other stream has had any of the snapshot's time. */
+  readonly alone: boolean
+}
+
+export interface SnapshotStreamsOptions<Task> {
+  readonly snapshot: Snapshot
+  readonly streams: readonly SnapshotStream<Task>[]
+  readonly readers: MeasuredReaders
+  /** 0: the leader reads. */
+  readonly mostReaders: number
+  /** Each stream has the snapshot to itself as long as it runs. */
+  readonly oneByOne: boolean
+  /** Aborts when the snapshot or the run is given up: nothing is begun then. */
+  readonly signal: AbortSignal
+  /** Rejects only when the run cannot go on. */
+  readonly run: (stream: SnapshotStream<Task>, within: WithinSnapshot) => Promise<void>
+}
+
+/** Resolves when no stream is under way, with those that were not begun. */
+export async function runSnapshotStreams<Task>(
+  options: SnapshotStreamsOptions<Task>,
+): Promise<Pick<SnapshotReport, 'fenceMs' | 'readers'> & { readonly rest: readonly Task[] }> {
+  const { snapshot, streams, readers, signal } = options
+  const fence = new SnapshotFence(snapshot, signal)
+  const waitForBegun: (() => void)[] = []
+  let begun = 0
+  let allBegun = false
+  const runs = new SideBySide<SnapshotStream<Task>>({
+    items: streams,
+    choose: (waiting, running) => {
+      if (signal.aborted) return null
+      const inUse = options.mostReaders === 0 ? 0 : readers.permits.limit
+      const most = options.oneByOne ? 1 : streamsAtOnce(inUse)
+      return chooseStream(waiting, running, { readers: inUse, most })
+    },
+    run: (stream) =>
+      options.run(stream, {
+        snapshot,
+        signal,
+        readers,
+        fence: () => fence.pass(),
+        alone: begun++ === 0 && options.oneByOne,
+        whenAllBegun: (call) => {
+          if (allBegun) call()
+          else waitForBegun.push(call)
+        },
+      }),
+    onAllBegun: () => {
+      allBegun = true
+      for (const call of waitForBegun) call()
+    },
+  })
+  const permits = readers.begin({
+    most: snapshot.maxReaders,
+    fullBytes: streams.reduce((sum, { full, bytes }) => sum + (full ? bytes : 0), 0),
+    onChange: () => {
+      runs.look()
+    },
+  })
+  const rest = await runs.run()
+  return { fenceMs: fence.waitedMs, readers: permits.mostInUse, rest: rest.map(({ task }) => task) }
+}
