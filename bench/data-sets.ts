@@ -203,10 +203,11 @@ const MANY_SMALL: readonly DataSetColumn[] = [
 ]
 
 const MILLION = 1_000_000
+const MIN_ROWS = 20
 
 /** `scale` multiplies the rows of every data set; 1 is what the published numbers are made with. */
 export function describeDataSets(scale: number): Readonly<Record<Exclude<DataSetName, 'none'>, DataSet>> {
-  const rows = (atScaleOne: number): number => Math.max(1, Math.round(atScaleOne * scale))
+  const rows = (atScaleOne: number): number => Math.max(MIN_ROWS, Math.round(atScaleOne * scale))
   const lineitem = {
     columns: LINEITEM,
     primaryKey: ['l_orderkey', 'l_linenumber'],
