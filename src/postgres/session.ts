@@ -38,6 +38,8 @@ export function sessionPreamble(serverVersion: number, options: SessionOptions):
     // A table is read from its first block to its last, each time.
     synchronize_seqscans: 'off',
     max_parallel_workers_per_gather: '0',
+    // Compiling gains nothing for scans: the same processor time for COPY and counts of millions of rows (PostgreSQL 15).
+    jit: 'off',
     // Ranges of ctid are read by the scan that this allows.
     enable_tidscan: 'on',
   }

@@ -11,6 +11,8 @@ export interface ReadSettings {
   readonly searchPath?: readonly string[]
   /** Read by the scan that touches only this part. */
   readonly range?: SplitRange
+  /** Processes that may help the server's own with one statement. */
+  readonly workers?: number
 }
 
 /** Under a savepoint. What the session's preamble set comes back afterwards; after a failure the savepoint brings it back. */
@@ -22,7 +24,7 @@ export async function withReadSettings<Result>(
   return guarded(connection, work, aroundRead(settings))
 }
 
-function aroundRead({ rowSecurity, searchPath = [], range }: ReadSettings): Around | null {
+function aroundRead({ rowSecurity, searchPath = [], range, workers = 0 }: ReadSettings): Around | null {
   const before: string[] = []
   const after: string[] = []
   if (rowSecurity) {
@@ -32,6 +34,10 @@ function aroundRead({ rowSecurity, searchPath = [], range }: ReadSettings): Arou
   if (searchPath.length > 0) {
     before.push(searchPathSql(searchPath))
     after.push(searchPathSql([]))
+  }
+  if (workers > 0) {
+    before.push(`SET LOCAL max_parallel_workers_per_gather = ${workers}`)
+    after.push('SET LOCAL max_parallel_workers_per_gather = 0')
   }
   for (const scan of range === undefined ? [] : OTHER_SCANS[range.kind]) {
     before.push(`SET LOCAL enable_${scan} = off`)

@@ -7,6 +7,8 @@ import type { SplitRange } from '../model/split-range.js'
 import { quoteIdent, quoteLiteral, quoteQualified } from '../postgres/quote.js'
 
 const LOW_32_BITS = 4_294_967_295n
+/** Ids below are not of transactions. */
+const FIRST_NORMAL_XID = 3n
 /**
  * Below this many transactions the cheap test of a row's age stands before the exact one. It compares ages as of the next
  * transaction id, which moves on while a snapshot is read; half of the range leaves it as many again before ages turn around.
@@ -32,12 +34,55 @@ export function windowSql(window: RowWindow): string {
       ? `pg_catalog.age(xmin) <= (SELECT pg_catalog.age('${low}'::pg_catalog.xid)) AND ${exact}`
       : exact
   if (window.wholeLeaves.length === 0) return `(${tested})`
-  return `((${tested}) OR tableoid IN (${window.wholeLeaves.map(formatOid).join(', ')}))`
+  return `((${tested}) OR ${leavesSql(window)})`
 }
 
-export function countSql(stream: CatalogStream, where: string | null, window: RowWindow | null): string {
-  const inWindow = window === null ? 'NULL' : `pg_catalog.count(*) FILTER (WHERE ${windowSql(window)})`
+function leavesSql({ wholeLeaves }: RowWindow): string {
+  return `tableoid IN (${wholeLeaves.map(formatOid).join(', ')})`
+}
+
+/** Longest window whose transactions are listed one by one. */
+const MAX_LISTED_WINDOW = 4096n
+
+export interface CountForm {
+  /** The server may use workers: age() keeps a query from having any, so that short windows are lists of transactions. */
+  readonly parallel: boolean
+}
+
+/**
+ * One pass, in which nothing is cheaper than count(*) alone: where no transaction began since the horizon, that is all.
+ *
+ * Processor seconds of the server for 10 M rows, PostgreSQL 18, the least of five: count(*) 0.29; with the window as a filter
+ * 0.72; with a list of 20 to 5,000 transactions 0.65 to 0.69, which two processes can share. A pass for each count comes to
+ * the same 0.7 and reads the table twice.
+ */
+export function countSql(
+  stream: CatalogStream,
+  where: string | null,
+  window: RowWindow | null,
+  form: CountForm = { parallel: false },
+): string {
+  const inWindow = window === null ? 'NULL' : countInWindowSql(window, form)
   return `SELECT pg_catalog.count(*)::text AS total, ${inWindow}::text AS in_window FROM ${fromSql(stream)}${whereSql([userWhere(where)])}`
+}
+
+function countInWindowSql(window: RowWindow, form: CountForm): string {
+  const width = xidWindow(window.horizon, window.xmax)
+  if (width === 0n && window.wholeLeaves.length === 0) return '0'
+  const selected =
+    form.parallel && width <= MAX_LISTED_WINDOW ? listedWindowSql(window, width) : windowSql(window)
+  return `pg_catalog.count(*) FILTER (WHERE ${selected})`
+}
+
+/** Says the same as {@link windowSql}. */
+function listedWindowSql(window: RowWindow, width: bigint): string {
+  const xids: bigint[] = []
+  for (let offset = 0n; offset < width; offset++) {
+    const low = (window.horizon + offset) & LOW_32_BITS
+    if (low >= FIRST_NORMAL_XID) xids.push(low)
+  }
+  const listed = `xmin = ANY ('{${xids.join(',')}}'::pg_catalog.xid[])`
+  return window.wholeLeaves.length === 0 ? listed : `(${listed} OR ${leavesSql(window)})`
 }
 
 /** The rows of the range that `read` asks for. */

@@ -117,6 +117,8 @@ export class Reader {
       }
     } finally {
       signal.removeEventListener('abort', rouse)
+      // What ends the read may be here already, behind batches that nobody took.
+      ended ||= inbox.some(({ kind }) => kind === 'done' || kind === 'error')
       if (!ended && this.#failure === null) await this.#stopRead(readId)
       this.#listener = null
     }

@@ -45,6 +45,9 @@ export interface SnapshotParts {
   readonly release: (connections: readonly Connection[]) => Promise<void>
 }
 
+/** Before, a long list of values is compared one by one. */
+const FIRST_WITH_HASHED_LISTS = 140_000
+
 export class PostgresSnapshot implements Snapshot {
   readonly id: string
   readonly position: SourcePosition
@@ -107,9 +110,13 @@ export class PostgresSnapshot implements Snapshot {
 
   async count(stream: CatalogStream, options: CountOptions): Promise<StreamCount> {
     if (options.where !== null) await assertCondition(stream, options.where)
-    const sql = countSql(stream, options.where, options.window)
+    // With the leader's own process as many of the server as there may be readers.
+    const workers = this.maxReaders - 1
+    const parallel = workers > 0 && this.#parts.leader.serverVersion >= FIRST_WITH_HASHED_LISTS
+    const sql = countSql(stream, options.where, options.window, { parallel })
+    const settings = { ...this.#settings(stream), workers }
     const [row] = await this.#onLeader(options.signal, (leader, active) =>
-      withReadSettings(leader, this.#settings(stream), () =>
+      withReadSettings(leader, settings, () =>
         cancellable(leader, active, () => leader.query<{ total: string; in_window: string | null }>(sql)),
       ),
     )

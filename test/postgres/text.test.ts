@@ -111,6 +111,7 @@ describe('the session', () => {
       'SET LOCAL standard_conforming_strings = on',
       'SET LOCAL synchronize_seqscans = off',
       'SET LOCAL max_parallel_workers_per_gather = 0',
+      'SET LOCAL jit = off',
       'SET LOCAL enable_tidscan = on',
     ])
     expect(sessionPreamble(170_000, { lockTimeoutMs: 1 })).toContain('SET LOCAL transaction_timeout = 0')

@@ -80,6 +80,24 @@ test('one pass counts all rows and those of the window', () => {
   )
 })
 
+test('where no transaction began since the horizon, only all rows are counted', () => {
+  expect(countSql(makeStream(), null, windowOf(5n, 5n))).toBe(
+    'SELECT pg_catalog.count(*)::text AS total, 0::text AS in_window FROM "s"."t"',
+  )
+  expect(countSql(makeStream(), null, windowOf(5n, 5n, [7]))).toContain('tableoid IN (7)')
+})
+
+test('for workers of the server a short window is a list of the low halves of its transaction ids', () => {
+  expect(countSql(makeStream(), null, windowOf(4294967294n, 4294967300n), { parallel: true })).toContain(
+    `FILTER (WHERE xmin = ANY ('{4294967294,4294967295,3}'::pg_catalog.xid[]))`,
+  )
+  expect(countSql(makeStream(), null, windowOf(8n, 9n, [5]), { parallel: true })).toContain(
+    `FILTER (WHERE (xmin = ANY ('{8}'::pg_catalog.xid[]) OR tableoid IN (5)))`,
+  )
+  expect(countSql(makeStream(), null, windowOf(8n, 8n + 4096n), { parallel: true })).toContain('ANY')
+  expect(countSql(makeStream(), null, windowOf(8n, 8n + 4097n), { parallel: true })).toContain('age(')
+})
+
 test('a query is read from its own text, which a comment at its end cannot leave', () => {
   const stream = makeStream({ kind: 'query', sql: 'SELECT 1 AS c -- done' })
   expect(copySql(readOf({ stream }), ALL)).toBe(
