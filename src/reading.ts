@@ -6,6 +6,8 @@ import type { Field } from './model/column-type.js'
 import { TrunklineError } from './model/error.js'
 import type { Limits, StreamOptions } from './model/sync-spec.js'
 import type { ReadColumn, Snapshot, Source, SourceCheck } from './source/contract.js'
+import { readSplits } from './sync/read-splits.js'
+import { ReaderPermits } from './sync/reader-permits.js'
 
 export interface DiscoverOptions {
   /** Patterns over `schema.table`, with `*` and `?`; default: every schema the role may use. */
@@ -15,7 +17,10 @@ export interface DiscoverOptions {
 }
 
 export interface SnapshotOptions {
-  /** Reader threads, each with a connection of its own; 0, the default, reads on this thread. */
+  /**
+   * Reader threads, each with a connection of its own, within `limits.maxConnections`; 0, the default, reads on this thread. A
+   * large table is read by all of them at once; reads of several streams at a time share them fairly.
+   */
   readonly jobs?: number
   /** Read streams of which row security shows the role only a part. */
   readonly rowSecurity?: 'stop' | 'on'
@@ -35,7 +40,8 @@ export interface ReadableSnapshot extends AsyncDisposable {
   readonly position: SourcePosition
   readonly streams: readonly CatalogStream[]
   /**
-   * The rows, as batches that are yours to keep. Ending the loop early cancels the read.
+   * The rows, as batches that are yours to keep, in no order. Ending the loop early cancels the read. Whoever takes slowly
+   * holds the server back: a reader has no more than a few batches waiting.
    * @throws STREAM_MISSING for a stream or column that the snapshot does not have, and whatever reading can meet
    */
   read(stream: string, options?: ReadOptions): AsyncIterable<Batch>
@@ -93,11 +99,12 @@ async function createReadableSnapshot(
     throw failure.error
   }
   const find = (name: string): CatalogStream => findStream(snapshot, name)
+  const permits = new ReaderPermits(snapshot.maxReaders)
   return {
     id: snapshot.id,
     position: snapshot.position,
     streams: snapshot.streams,
-    read: (name, options = {}) => readStream(source, snapshot, find(name), options, limits),
+    read: (name, options = {}) => readStream(find(name), options, { source, snapshot, permits, limits }),
     fields: (name, options = {}) => chooseColumns(source, find(name), options).map(({ field }) => field),
     count: async (name, { where = null, signal }: { where?: string | null; signal?: AbortSignal } = {}) => {
       const count = await snapshot.count(find(name), { where, window: null, ...signalOf(signal) })
@@ -108,15 +115,20 @@ async function createReadableSnapshot(
   }
 }
 
+interface Within {
+  readonly source: Source
+  readonly snapshot: Snapshot
+  readonly permits: ReaderPermits
+  readonly limits: Limits
+}
+
 async function* readStream(
-  source: Source,
-  snapshot: Snapshot,
   stream: CatalogStream,
   options: ReadOptions,
-  limits: Limits,
+  { source, snapshot, permits, limits }: Within,
 ): AsyncGenerator<Batch, void, undefined> {
   const columns = chooseColumns(source, stream, options)
-  const splits = await snapshot.plan({
+  const planned = await snapshot.plan({
     stream,
     columns,
     rows: { kind: 'full' },
@@ -124,9 +136,13 @@ async function* readStream(
     withXmin: false,
     limits,
   })
-  const stop =
-    options.signal === undefined ? snapshot.signal : AbortSignal.any([snapshot.signal, options.signal])
-  for (const split of splits) yield* snapshot.read(split, { signal: stop })
+  const splits = [...planned]
+  yield* readSplits(snapshot, () => splits.shift() ?? null, {
+    permits,
+    stream: stream.name,
+    signal:
+      options.signal === undefined ? snapshot.signal : AbortSignal.any([snapshot.signal, options.signal]),
+  })
   await snapshot.assertUnchanged(stream)
 }
 

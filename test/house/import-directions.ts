@@ -36,7 +36,8 @@ export const directions: Readonly<Record<string, Allowed>> = {
   // What a library offers for batches is part of it.
   index: { ...faces, values: [...faces.values, 'batch'] },
   arrow: { values: ['model', 'batch'] },
-  reading: { values: ['model', 'batch'], types: ['source'] },
+  // Splits are read side by side as a sync reads them.
+  reading: { values: ['model', 'batch', 'sync'], types: ['source'] },
   'row-text': { values: ['model', 'batch'] },
 }
 
