@@ -16,6 +16,8 @@ export interface ResultColumn {
   readonly modifier: number
 }
 
+export type RowsOfEach<Rows extends readonly object[]> = { readonly [I in keyof Rows]: readonly Rows[I][] }
+
 export interface Connection extends AsyncDisposable {
   /** Those of the host that was chosen: one host, its address fixed, so that further connections reach the same server. */
   readonly settings: ConnectionSettings
@@ -35,6 +37,11 @@ export interface Connection extends AsyncDisposable {
   describe(sql: string): Promise<readonly ResultColumn[]>
   /** Several statements by the simple protocol: only for constant text of our own. */
   execute(sql: string): Promise<void>
+  /**
+   * Several statements in one round trip, by the simple protocol: only for text of our own, numbers and quoted names in it.
+   * The rows of those that have columns, in order, converted as by `query`. The first failure ends the message.
+   */
+  queryAll<Rows extends readonly object[]>(sql: readonly string[]): Promise<RowsOfEach<Rows>>
   /**
    * Starts a COPY … TO STDOUT; until it has ended nothing else can run here. Settles when the server begins to answer, which
    * some do only with the first row.
@@ -120,6 +127,19 @@ export class PostgresConnection implements Connection {
 
   async execute(sql: string): Promise<void> {
     await this.#inTurn(() => this.#explained(this.#session.client.query(sql)))
+  }
+
+  async queryAll<Rows extends readonly object[]>(sql: readonly string[]): Promise<RowsOfEach<Rows>> {
+    return this.#inTurn(async () => {
+      // A line of its own, because a statement may end in a comment.
+      const config = { text: sql.join('\n;\n'), types: TYPES }
+      const answer = await this.#explained(this.#session.client.query(config as pg.QueryConfig))
+      // `pg` gives a list only where there is more than one, and declares none.
+      const results = Array.isArray(answer) ? (answer as pg.QueryResult[]) : [answer]
+      return results
+        .filter(({ fields }) => fields.length > 0)
+        .map(({ rows }) => rows as readonly object[]) as RowsOfEach<Rows>
+    })
   }
 
   async copyOut(sql: string, options: CopyOutOptions): Promise<CopyOut> {

@@ -13,6 +13,9 @@ import { chooseKey, type IndexFacts } from './key-choice.js'
 export interface ContextRow {
   readonly database: string
   readonly server_version: number
+  readonly block_size: number
+  /** Locks that the server has room for, all sessions together: int8 as text. */
+  readonly lock_slots: string
   readonly standby: boolean
   readonly hypertables: boolean
   readonly distributed: boolean

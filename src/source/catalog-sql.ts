@@ -9,6 +9,9 @@
 export const CONTEXT_SQL = `
 SELECT current_database()::text AS database,
        current_setting('server_version_num')::int AS server_version,
+       current_setting('block_size')::int AS block_size,
+       (current_setting('max_locks_per_transaction')::int8
+        * (current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8))::text AS lock_slots,
        pg_is_in_recovery() AS standby,
        coalesce(has_schema_privilege(to_regnamespace('_timescaledb_catalog')::oid, 'USAGE')
                 AND has_table_privilege(to_regclass('_timescaledb_catalog.hypertable')::oid, 'SELECT'), false) AS hypertables,

@@ -9,6 +9,7 @@ import type { SourceCheck } from './contract.js'
 const PRIVILEGED_SQL = `
 SELECT current_user::text AS role,
        version() AS version,
+       pg_backend_pid() AS pid,
        pg_is_in_recovery() AS standby,
        r.rolsuper OR EXISTS (
          SELECT FROM pg_catalog.pg_roles g
@@ -20,6 +21,7 @@ SELECT current_user::text AS role,
 export interface RoleFacts {
   readonly role: string
   readonly version: string
+  readonly pid: number
   readonly standby: boolean
   readonly privileged: boolean
 }
@@ -46,7 +48,7 @@ export async function refusePrivileged(connection: Connection): Promise<void> {
 /** Outside a transaction, because a pooler shows itself only there. */
 export async function checkSource(connection: Connection): Promise<SourceCheck> {
   const role = await readRole(connection)
-  const pooled = await detectPooling(connection)
+  const pooled = await detectPooling(connection, role.pid)
   const warnings: string[] = []
   if (role.privileged) {
     warnings.push(

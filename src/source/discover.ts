@@ -29,27 +29,44 @@ export async function readContext(connection: Connection): Promise<ContextRow> {
   return context
 }
 
-export function readRelations(connection: Connection): Promise<readonly RelationRow[]> {
-  return connection.query<RelationRow>(RELATIONS_SQL)
+/** What the server is, and every relation of the database; `first` are sent before, in the same round trip. */
+export async function readRelations(
+  connection: Connection,
+  first: readonly string[] = [],
+): Promise<{ readonly context: ContextRow; readonly relations: readonly RelationRow[] }> {
+  const [[context], relations] = await connection.queryAll<[ContextRow, RelationRow]>([
+    ...first,
+    CONTEXT_SQL,
+    RELATIONS_SQL,
+  ])
+  if (context === undefined) throw new Error('a query without FROM gave no row')
+  return { context, relations }
 }
 
-/** The streams with these oids, as the current transaction sees the catalog; those that are gone are left out. */
+/**
+ * The streams with these oids, as the current transaction sees the catalog; those that are gone are left out. One round trip,
+ * however many there are; `last` are sent after, in the same one.
+ */
 export async function readStreams(
   connection: Connection,
   context: ContextRow,
   oids: readonly number[],
+  last: readonly string[] = [],
 ): Promise<readonly CatalogStream[]> {
   if (oids.length === 0) return []
-  const list = [`{${oids.join(',')}}`]
-  const oidSet = async (sql: string): Promise<ReadonlySet<number>> =>
-    new Set((await connection.query<{ oid: number }>(sql)).map((row) => row.oid))
-  const details = await connection.query<DetailRow>(DETAILS_SQL, list)
-  const tree = await connection.query<TreeRow>(TREE_SQL, list)
-  const columns = await connection.query<ColumnRow>(COLUMNS_SQL, list)
-  const indexes = await connection.query<IndexRow>(INDEXES_SQL, list)
-  const foreignKeys = await connection.query<ForeignKeyRow>(FOREIGN_KEYS_SQL, list)
-  const hypertables = context.hypertables ? await oidSet(HYPERTABLES_SQL) : new Set<number>()
-  const distributed = context.distributed ? await oidSet(DISTRIBUTED_SQL) : new Set<number>()
+  const list = `'{${oids.map(assertOid).join(',')}}'`
+  const ofThese = (sql: string): string => sql.replaceAll('$1', () => list)
+  const [details, tree, columns, indexes, foreignKeys, hypertableOids, distributedOids] =
+    await connection.queryAll<
+      [DetailRow, TreeRow, ColumnRow, IndexRow, ForeignKeyRow, { oid: number }, { oid: number }]
+    >([
+      ...[DETAILS_SQL, TREE_SQL, COLUMNS_SQL, INDEXES_SQL, FOREIGN_KEYS_SQL].map(ofThese),
+      context.hypertables ? HYPERTABLES_SQL : NO_OIDS_SQL,
+      context.distributed ? DISTRIBUTED_SQL : NO_OIDS_SQL,
+      ...last,
+    ])
+  const hypertables = new Set(hypertableOids.map(({ oid }) => oid))
+  const distributed = new Set(distributedOids.map(({ oid }) => oid))
   const { standby } = context
   return assembleStreams({
     standby,
@@ -61,4 +78,12 @@ export async function readStreams(
     hypertables,
     distributed,
   })
+}
+
+/** In place of what an extension would tell, where it is not there. */
+const NO_OIDS_SQL = 'SELECT 0::oid AS oid WHERE false'
+
+function assertOid(oid: number): number {
+  if (Number.isInteger(oid) && oid >= 0) return oid
+  throw new Error(`not an oid: ${oid}`)
 }

@@ -1,6 +1,6 @@
 /** Statements that may fail without taking the transaction, its locks and its snapshot with them. */
 import { TrunklineError } from '../model/error.js'
-import type { Connection } from '../postgres/connection.js'
+import type { Connection, RowsOfEach } from '../postgres/connection.js'
 
 const SAVEPOINT = 'trunkline_guard'
 
@@ -28,6 +28,28 @@ export async function guarded<Result>(
   return result
 }
 
+/**
+ * Statements of our own with their savepoint in one round trip; `first` come before it. The failure is passed on, and the
+ * transaction stands as after `first`; where one of those fails, it is lost with its connection.
+ */
+export async function queryGuarded<Rows extends readonly object[]>(
+  connection: Connection,
+  statements: readonly string[],
+  first: readonly string[] = [],
+): Promise<RowsOfEach<Rows>> {
+  try {
+    return await connection.queryAll<Rows>([
+      ...first,
+      `SAVEPOINT ${SAVEPOINT}`,
+      ...statements,
+      `RELEASE SAVEPOINT ${SAVEPOINT}`,
+    ])
+  } catch (error) {
+    await rollBack(connection)
+    throw error
+  }
+}
+
 /** Does nothing on a connection that is gone. A cancel that came late may hit the first attempt. */
 async function rollBack(connection: Connection): Promise<void> {
   const sql = `ROLLBACK TO SAVEPOINT ${SAVEPOINT}; RELEASE SAVEPOINT ${SAVEPOINT}`
@@ -51,9 +73,14 @@ export async function ifAllowed<Result>(
   try {
     return await guarded(connection, work)
   } catch (error) {
-    if (error instanceof TrunklineError && REFUSALS.has(error.context.sqlstate ?? '')) return null
+    if (isRefusal(error)) return null
     throw error
   }
+}
+
+/** The server does not know or allow what was asked. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof TrunklineError && REFUSALS.has(error.context.sqlstate ?? '')
 }
 
 /** Privilege, undefined function, table or column, feature not supported, wrong state (recovery), wrong kind of object. */

@@ -9,7 +9,7 @@ import type { CatalogStream } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
 import type { Connection } from '../postgres/connection.js'
 import { quoteIdent, quoteQualified } from '../postgres/quote.js'
-import { guarded } from './guarded.js'
+import { queryGuarded } from './guarded.js'
 import { searchPathSql } from './read-settings.js'
 
 export interface RelationName {
@@ -82,7 +82,7 @@ async function lockTogether(connection: Connection, requests: readonly LockReque
   const names = requests.filter((request) => isLockable(request.stream)).flatMap(namesOf)
   if (names.length === 0) return true
   try {
-    await guarded(connection, () => connection.execute(lockSql(names)))
+    await queryGuarded(connection, [lockSql(names)])
     return true
   } catch (error) {
     // Only a refusal is worth asking again for each: the session itself may be at its end.
@@ -97,7 +97,7 @@ async function lockAlone(connection: Connection, request: LockRequest): Promise<
   if (!held) return false
   for (const name of namesOf(request)) {
     try {
-      await guarded(connection, () => connection.execute(lockSql([name])))
+      await queryGuarded(connection, [lockSql([name])])
     } catch (error) {
       if (connection.lost.aborted || !(error instanceof TrunklineError)) throw error
       if (!UNLOCKABLE.has(error.context.sqlstate ?? '')) return explain(error, request.stream)

@@ -7,10 +7,10 @@ import { quoteIdent, quoteQualified } from '../postgres/quote.js'
 import { beginReading } from '../postgres/session.js'
 import type { ContextRow } from './assemble-catalog.js'
 import type { SnapshotOptions } from './contract.js'
-import { readContext, readStreams } from './discover.js'
-import { guarded, ifAllowed } from './guarded.js'
+import { readStreams } from './discover.js'
+import { guarded } from './guarded.js'
 import { type LockedStream, lockStreams, type RelationName } from './lock-streams.js'
-import { readHorizonAge, readPosition, takeSnapshot } from './position.js'
+import { readHorizonAge, startSnapshot } from './position.js'
 import { checkQuery, describeQuery } from './query-stream.js'
 import { ReaderPool } from './reader-pool.js'
 import type { ReaderOptions } from './reader.js'
@@ -43,13 +43,11 @@ export async function openParts(
     searchPath: usesSearchPath ? options.searchPath : [],
     lockTimeoutMs: limits.lockTimeoutMs,
   })
-  const facts = await takeSnapshot(leader)
-  const context = await readContext(leader)
-  // A snapshot exported on a standby while many nested transactions run can come without the list of running transactions
-  // (`sof:1` in its file); whoever imports it then sees each of them once it commits. There the leader reads everything.
+  const { facts, context, position, exported, canAwaitFlush } = await startSnapshot(
+    leader,
+    options.readers > 0,
+  )
   const size = context.standby ? 0 : options.readers
-  const { block_size: blockSize, exported } = await readReadingFacts(leader, { exported: size > 0 })
-  const position = await readPosition(leader, context, facts)
   const verified = await verifyStreams(leader, context, locked, {
     rowSecurityOn: options.snapshot.rowSecurityOn ?? new Set(),
     searchPath: options.searchPath,
@@ -67,25 +65,13 @@ export async function openParts(
     failed: [...failed, ...verified.failed],
     leader,
     readers: exported === null ? null : openReaders(exported),
-    blockSize,
+    blockSize: context.block_size,
     limits,
     filtered: new Set(verified.streams.filter((stream) => stream.rowSecurity).map((stream) => stream.name)),
     searchPath: options.searchPath,
     logger,
-    canAwaitFlush: !context.standby && (await hasFlushPosition(leader)),
+    canAwaitFlush,
   }
-}
-
-async function readReadingFacts(
-  leader: Connection,
-  options: { readonly exported: boolean },
-): Promise<{ readonly block_size: number; readonly exported: string | null }> {
-  const [row] = await leader.query<{ block_size: number; exported: string | null }>(
-    `SELECT current_setting('block_size')::int4 AS block_size,
-            ${options.exported ? 'pg_export_snapshot()' : 'NULL::text'} AS exported`,
-  )
-  if (row === undefined) throw new Error('a query without FROM gave no row')
-  return row
 }
 
 /** The streams as the snapshot sees them, less those that changed since they were discovered or may not be read. */
@@ -196,9 +182,4 @@ async function pin(leader: Connection, stream: CatalogStream): Promise<void> {
     hint: 'A retry takes a new snapshot.',
     context: { stream: stream.name },
   })
-}
-
-async function hasFlushPosition(leader: Connection): Promise<boolean> {
-  const rows = await ifAllowed(leader, () => leader.query('SELECT pg_current_wal_flush_lsn()'))
-  return rows !== null
 }

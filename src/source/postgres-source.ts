@@ -9,7 +9,7 @@ import { divideBudget } from '../postgres/connection-budget.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Connection } from '../postgres/connection.js'
 import { describeConnection } from '../postgres/resolve-connection.js'
-import { beginReading } from '../postgres/session.js'
+import { beginReading, sessionPreamble } from '../postgres/session.js'
 import { checkSource, refusePrivileged } from './check-source.js'
 import { mapColumns } from './column-mapping.js'
 import type {
@@ -60,6 +60,8 @@ class PostgresSource implements Source {
   #idle: Connection | null = null
   readonly #snapshots = new Set<Snapshot>()
   #closed = false
+  /** Known from discovery; only a restart of the server changes it. */
+  #lockSlots: number | null = null
 
   constructor(settings: ConnectionSettings, options: PostgresSourceOptions) {
     this.#settings = settings
@@ -76,33 +78,34 @@ class PostgresSource implements Source {
 
   async discover(selection: Selection, options: DiscoverOptions = {}): Promise<Catalog> {
     const { queries = [] } = options
-    return this.#borrow(options.signal, (connection) =>
-      inTransaction(connection, this.#limits, async () => {
-        if (queries.length > 0 && options.allowPrivilegedRole !== true) await refusePrivileged(connection)
-        const context = await readContext(connection)
-        const relations = await readRelations(connection)
-        const selected = selectRelations(relations, selection)
-        if (selected.length === 0 && queries.length === 0) throw emptySelection(relations, selection)
-        const streams = await readStreams(
-          connection,
-          context,
-          selected.map((relation) => relation.oid),
-        )
-        const described: CatalogStream[] = []
-        for (const query of queries) {
-          described.push(await describeQuery(connection, query, this.#options.searchPath ?? []))
-        }
-        const order = new Map(selected.map((relation, index) => [relation.oid, index]))
-        return {
-          database: context.database,
-          serverVersion: context.server_version,
-          streams: [
-            ...[...streams].sort((a, b) => (order.get(a.oid) ?? 0) - (order.get(b.oid) ?? 0)),
-            ...described,
-          ],
-        }
-      }),
-    )
+    return this.#borrow(options.signal, async (connection) => {
+      const begin = sessionPreamble(connection.serverVersion, { lockTimeoutMs: this.#limits.lockTimeoutMs })
+      const { context, relations } = await readRelations(connection, [begin])
+      this.#lockSlots = Number(context.lock_slots)
+      if (queries.length > 0 && options.allowPrivilegedRole !== true) await refusePrivileged(connection)
+      const selected = selectRelations(relations, selection)
+      if (selected.length === 0 && queries.length === 0) throw emptySelection(relations, selection)
+      const streams = await readStreams(
+        connection,
+        context,
+        selected.map((relation) => relation.oid),
+        queries.length === 0 ? [COMMIT] : [],
+      )
+      const described: CatalogStream[] = []
+      for (const query of queries) {
+        described.push(await describeQuery(connection, query, this.#options.searchPath ?? []))
+      }
+      if (queries.length > 0) await connection.execute(COMMIT)
+      const order = new Map(selected.map((relation, index) => [relation.oid, index]))
+      return {
+        database: context.database,
+        serverVersion: context.server_version,
+        streams: [
+          ...[...streams].sort((a, b) => (order.get(a.oid) ?? 0) - (order.get(b.oid) ?? 0)),
+          ...described,
+        ],
+      }
+    })
   }
 
   mapColumns(stream: CatalogStream, options: TypeOptions): readonly ReadColumn[] {
@@ -152,14 +155,11 @@ class PostgresSource implements Source {
     streams: readonly CatalogStream[],
   ): Promise<readonly (readonly CatalogStream[])[]> {
     if (streams.length === 0) return []
-    const size = await this.#borrow(undefined, async (connection) => {
-      const [row] = await connection.query<{ size: string }>(
-        `SELECT (current_setting('max_locks_per_transaction')::int8
-                 * (current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8))::text AS size`,
-      )
-      return Number(row?.size ?? 0)
+    this.#lockSlots ??= await this.#borrow(undefined, async (connection) => {
+      const context = await readContext(connection)
+      return Number(context.lock_slots)
     })
-    return formSnapshotGroups(streams, lockBudget(size))
+    return formSnapshotGroups(streams, lockBudget(this.#lockSlots))
   }
 
   async checkWhere(
@@ -255,6 +255,8 @@ class PostgresSource implements Source {
   }
 }
 
+const COMMIT = 'COMMIT'
+
 async function inTransaction<Result>(
   connection: Connection,
   limits: Limits,
@@ -262,6 +264,6 @@ async function inTransaction<Result>(
 ): Promise<Result> {
   await beginReading(connection, { lockTimeoutMs: limits.lockTimeoutMs })
   const result = await work()
-  await connection.execute('COMMIT')
+  await connection.execute(COMMIT)
   return result
 }

@@ -96,9 +96,9 @@ server_round_robin = 1
     'is recognised, and a server without pooler is not taken for one',
     async () => {
       await using pooled = await open(url)
-      expect(await detectPooling(pooled)).toBe(true)
+      expect(await detectPooling(pooled, pooled.backendPid)).toBe(true)
       await using direct = await open(database.url)
-      expect(await detectPooling(direct)).toBe(false)
+      expect(await detectPooling(direct, direct.backendPid)).toBe(false)
     },
   )
 
