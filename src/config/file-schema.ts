@@ -126,7 +126,7 @@ export const SYNC_OPTION_KEYS = {
   allow_mass_delete: flag,
   allow_privileged_role: flag,
   accept_new_source: flag,
-  jobs: wholeNumber(1).describe('Readers.'),
+  jobs: wholeNumber(1).describe('Readers; default: chosen while reading.'),
   verify: flag.describe('Compare everything after landing.'),
 } as const
 
