@@ -1,12 +1,19 @@
 /** Reads one split on one connection: COPY, decode, check that everything arrived. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Batch } from '../batch/batch.js'
 import { createCopyDecoder } from '../codec/copy-decoder.js'
 import { TrunklineError } from '../model/error.js'
 import { connect } from '../postgres/connect.js'
 import type { Connection, CopyOut } from '../postgres/connection.js'
 import type { Split } from './contract.js'
+import { createThrottle, type ReadPace } from './read-pace.js'
 import { withReadSettings } from './read-settings.js'
+
+export interface SplitReadOptions {
+  /** Awaited, which is how the reader is held back. */
+  readonly emit: (batch: Batch) => Promise<void>
+  readonly signal: AbortSignal
+  readonly pace: ReadPace
+}
 
 export interface ReadTotals {
   readonly rows: number
@@ -17,13 +24,13 @@ export interface ReadTotals {
 const CANCEL_TIMEOUT_MS = 5000
 
 /**
- * Gives each batch to `emit` and waits for it, which is how the reader is held back. Under a savepoint: after an error, also
+ * Gives each batch to `emit`. Under a savepoint: after an error, also
  * of decoding, and after an abort the connection is in its transaction as before, unless it is lost.
  */
 export async function readSplit(
   connection: Connection,
   split: Split,
-  options: { readonly emit: (batch: Batch) => Promise<void>; readonly signal: AbortSignal },
+  options: SplitReadOptions,
 ): Promise<ReadTotals> {
   options.signal.throwIfAborted()
   try {
@@ -37,7 +44,7 @@ export async function readSplit(
 async function copySplit(
   connection: Connection,
   split: Split,
-  options: { readonly emit: (batch: Batch) => Promise<void>; readonly signal: AbortSignal },
+  options: SplitReadOptions,
 ): Promise<ReadTotals> {
   const { emit, signal } = options
   const decoder = createCopyDecoder(split.columns, {
@@ -58,7 +65,8 @@ async function copySplit(
       isAlive: () => isBackendWorking(connection),
     })
     signal.throwIfAborted()
-    const throttle = createThrottle(split.maxReadBytesPerSecond)
+    const throttle = createThrottle(options.pace, split.maxReadBytesPerSecond)
+    let paid = 0
     let failure: Error | null = null
     const visit = (bytes: Uint8Array, start: number, end: number): void => {
       if (failure !== null) return
@@ -83,7 +91,8 @@ async function copySplit(
       throwIfAny(failure)
       for (let batch = decoder.take(); batch !== null; batch = decoder.take()) await emit(batch)
       signal.throwIfAborted()
-      await throttle(decoder.bytes, signal)
+      await throttle(decoder.bytes - paid, signal)
+      paid = decoder.bytes
     }
     complete = true
     throwIfAny(failure)
@@ -128,18 +137,6 @@ async function isBackendWorking(connection: Connection): Promise<boolean> {
     return row?.working === true
   } catch {
     return false
-  }
-}
-
-/** Waits so that on average no more than `bytesPerSecond` are taken from the server. */
-function createThrottle(
-  bytesPerSecond: number | null,
-): (bytes: number, signal: AbortSignal) => Promise<void> {
-  if (bytesPerSecond === null) return () => Promise.resolve()
-  const startedAt = performance.now()
-  return async (bytes, signal) => {
-    const aheadMs = (bytes / bytesPerSecond) * 1000 - (performance.now() - startedAt)
-    if (aheadMs > 1) await sleep(aheadMs, undefined, { signal })
   }
 }
 

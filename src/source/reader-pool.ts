@@ -4,6 +4,7 @@
  */
 import { TrunklineError, type ErrorCode } from '../model/error.js'
 import type { Logger } from '../model/log.js'
+import { createPace, type ReadPace } from './read-pace.js'
 import { Reader, type ReaderOptions } from './reader.js'
 
 export interface ReaderPoolOptions {
@@ -31,6 +32,8 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set([
 ])
 
 export class ReaderPool {
+  /** What all of them, and whoever reads in their stead, keep to. */
+  readonly pace: ReadPace = createPace()
   readonly #options: ReaderPoolOptions
   readonly #readers = new Set<Reader>()
   readonly #idle: Reader[] = []
@@ -139,7 +142,7 @@ export class ReaderPool {
 
   async #open(): Promise<Reader> {
     this.#readerOptions ??= this.#options.reader()
-    return Reader.open(await this.#readerOptions, this.#closing.signal)
+    return Reader.open(await this.#readerOptions, { pace: this.pace, signal: this.#closing.signal })
   }
 
   #refused(error: unknown): void {

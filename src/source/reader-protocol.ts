@@ -9,6 +9,7 @@ import type { Batch } from '../batch/batch.js'
 import type { ErrorData } from '../model/error.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Split } from './contract.js'
+import type { ReadPace } from './read-pace.js'
 import type { Given } from './replay.js'
 
 /** What a reader needs to see the leader's snapshot. */
@@ -21,7 +22,12 @@ export interface SnapshotTicket {
 }
 
 export type ToReader =
-  | { readonly kind: 'open'; readonly connection: ConnectionSettings; readonly snapshot: SnapshotTicket }
+  | {
+      readonly kind: 'open'
+      readonly connection: ConnectionSettings
+      readonly snapshot: SnapshotTicket
+      readonly pace: ReadPace
+    }
   /** `after`: these batches were given on before by a reader that was lost; they are read again and dropped. */
   | { readonly kind: 'read'; readonly readId: number; readonly split: Split; readonly after: Readonly<Given> }
   | { readonly kind: 'credit'; readonly readId: number; readonly batches: number }

@@ -5,6 +5,7 @@ import { TrunklineError, toErrorData } from '../model/error.js'
 import { connect } from '../postgres/connect.js'
 import type { Connection } from '../postgres/connection.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
+import { createPace, type ReadPace } from './read-pace.js'
 import { readSplit } from './read-split.js'
 import { startReplay, type Given } from './replay.js'
 import type { FromReader, SnapshotTicket, ToReader } from './reader-protocol.js'
@@ -21,11 +22,13 @@ interface ActiveRead {
 if (parentPort === null) throw new Error('The reader is a worker thread; it cannot be run by itself.')
 const port = parentPort
 let connection: Connection | null = null
+let pace: ReadPace = createPace()
 let active: ActiveRead | null = null
 
 port.on('message', (message: ToReader) => {
   switch (message.kind) {
     case 'open':
+      pace = message.pace
       void open(message.connection, message.snapshot)
       break
     case 'read':
@@ -84,6 +87,7 @@ async function read(readId: number, split: Split, after: Readonly<Given>): Promi
         if (replay.accept(batch)) await emit(current, batch, replay.digest)
       },
       signal: current.abort.signal,
+      pace,
     })
     replay.finish()
     active = null

@@ -4,6 +4,7 @@ import type { Batch } from '../batch/batch.js'
 import { TrunklineError, fromErrorData } from '../model/error.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Split } from './contract.js'
+import type { ReadPace } from './read-pace.js'
 import type { ReadTotals } from './read-split.js'
 import type { Given } from './replay.js'
 import type { FromReader, SnapshotTicket, ToReader } from './reader-protocol.js'
@@ -44,7 +45,10 @@ export class Reader {
   }
 
   /** Resolves when the thread has its connection and sees the snapshot of the ticket; an abort ends the thread. */
-  static async open(options: ReaderOptions, signal: AbortSignal): Promise<Reader> {
+  static async open(
+    options: ReaderOptions,
+    { pace, signal }: { readonly pace: ReadPace; readonly signal: AbortSignal },
+  ): Promise<Reader> {
     signal.throwIfAborted()
     const reader = new Reader(options.file)
     const onAbort = (): void => {
@@ -52,7 +56,7 @@ export class Reader {
     }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      await reader.#start(options)
+      await reader.#start(options, pace)
       signal.throwIfAborted()
       return reader
     } catch (error) {
@@ -144,7 +148,7 @@ export class Reader {
     await this.#worker.terminate()
   }
 
-  #start(options: ReaderOptions): Promise<void> {
+  #start(options: ReaderOptions, pace: ReadPace): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#listener = (message) => {
         this.#listener = null
@@ -155,7 +159,8 @@ export class Reader {
           reject(this.#failure ?? died(undefined))
         }
       }
-      this.#send({ kind: 'open', connection: options.connection, snapshot: options.ticket })
+      const { connection, ticket: snapshot } = options
+      this.#send({ kind: 'open', connection, snapshot, pace })
     })
   }
 

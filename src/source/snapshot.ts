@@ -11,6 +11,7 @@ import type { CountOptions, Snapshot, Split, StreamCount, StreamRead } from './c
 import { awaitFlushed } from './durability.js'
 import { watchAsGoodGuest } from './good-guest.js'
 import { planSplits } from './plan-splits.js'
+import { createPace, type ReadPace } from './read-pace.js'
 import { type ReadSettings, withReadSettings } from './read-settings.js'
 import { readSplit } from './read-split.js'
 import { countSql } from './read-sql.js'
@@ -60,6 +61,7 @@ export class PostgresSnapshot implements Snapshot {
   readonly #closed = new AbortController()
   readonly #stopWatch: () => void
   #side: Promise<Connection | null> | null = null
+  readonly #pace: ReadPace
   /** The leader does one thing at a time; a read on it lasts until its last batch is taken. */
   #tail: Promise<void> = Promise.resolve()
   #busy = 0
@@ -67,6 +69,7 @@ export class PostgresSnapshot implements Snapshot {
 
   constructor(parts: SnapshotParts) {
     this.#parts = parts
+    this.#pace = parts.readers?.pace ?? createPace()
     this.id = parts.id
     this.position = parts.position
     this.horizon = parts.horizon
@@ -249,7 +252,7 @@ export class PostgresSnapshot implements Snapshot {
       if (replay.accept(batch)) await handover.give(batch)
     }
     const reading = this.#onLeader(AbortSignal.any([signal, stop.signal]), async (leader, active) => {
-      await readSplit(leader, split, { emit, signal: active })
+      await readSplit(leader, split, { emit, signal: active, pace: this.#pace })
       replay.finish()
     }).then(
       () => {
