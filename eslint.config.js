@@ -81,7 +81,7 @@ export default defineConfig(
     rules: { 'no-console': 'off' },
   },
   {
-    files: ['test/**/*.ts', 'demo/**/*.ts', 'bench/**/*.ts', 'scripts/**'],
+    files: ['test/**/*.ts', 'demo/**/*.ts', 'bench/**/*.ts', 'bench/peers/**', 'scripts/**'],
     languageOptions: {
       globals: {
         process: 'readonly',
