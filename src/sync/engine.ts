@@ -8,8 +8,9 @@ import type { ProgressEvent, RunReport, SnapshotReport, StreamReport } from '../
 import type { StreamOptions, SyncSpec } from '../model/sync-spec.js'
 import { formatXid8 } from '../model/xid.js'
 import type { CatalogStream } from '../model/catalog.js'
-import type { Destination, StreamState, SyncState, TableName } from '../destination/contract.js'
+import type { Destination, PartialLoad, StreamState, SyncState, TableName } from '../destination/contract.js'
 import type { Snapshot, Source } from '../source/contract.js'
+import { SAVE_EVERY_MS } from '../model/thresholds.js'
 import { systemClock, type Clock } from './clock.js'
 import { systemMachine, type Machine } from './machine.js'
 import { MeasuredReaders, mostReaders } from './measured-readers.js'
@@ -31,6 +32,8 @@ export interface RunSyncOptions {
   readonly onProgress?: (event: ProgressEvent) => void
   readonly clock?: Clock
   readonly machine?: Machine
+  /** How often a load of a new generation is saved. */
+  readonly saveEveryMs?: number
 }
 
 /**
@@ -49,8 +52,12 @@ interface Task {
   readonly options: StreamOptions
   readonly table: TableName
   readonly state: StreamState | null
+  /** What there is of a load of the next generation. */
+  partial: PartialLoad | null
   plan: StreamPlan | null
   attempts: number
+  /** The attempt that saved something last, 0 for none: what gets on is tried for as long as it takes. */
+  savedAttempt: number
   startedAtMs: number | null
 }
 
@@ -71,6 +78,8 @@ class SyncRun {
   readonly #stopped = new AbortController()
   /** An error after which nothing else can be done at the destination. */
   #fatal: TrunklineError | null = null
+  /** Of loads that were not over. */
+  #saves = 0
   /** A snapshot grew too old over several streams: from then on one has all of it. */
   #oneByOne = false
   /** Conditions are checked one after another: each check may take a connection. */
@@ -170,7 +179,17 @@ class SyncRun {
         continue
       }
       const saved = state.streams.get(stream.name) ?? null
-      const task: Task = { stream, options, table, state: saved, plan: null, attempts: 0, startedAtMs: null }
+      const task: Task = {
+        stream,
+        options,
+        table,
+        state: saved,
+        partial: saved?.partial ?? null,
+        plan: null,
+        attempts: 0,
+        savedAttempt: 0,
+        startedAtMs: null,
+      }
       if (saved?.skipped === true || saved?.paused === true) {
         this.#settle(reportEnd(this.#facts(task), saved.skipped ? 'skipped' : 'paused', null))
       } else {
@@ -185,10 +204,10 @@ class SyncRun {
     let pending = [...tasks]
     let fruitless = 0
     while (pending.length > 0 && !this.#isStopped()) {
-      const before = this.#reports.size
+      const before = this.#reports.size + this.#saves
       const round = await this.#runRound(pending)
       pending = round.again
-      fruitless = this.#reports.size > before ? 0 : fruitless + 1
+      fruitless = this.#reports.size + this.#saves > before ? 0 : fruitless + 1
       if (fruitless > this.#spec.limits.maxAttempts) {
         for (const task of pending) this.#fail(task, round.lastError)
         return
@@ -321,6 +340,11 @@ class SyncRun {
           destination: this.#options.destination,
           plan: task.plan,
           state: task.state,
+          partial: task.partial,
+          onPartial: (partial) => {
+            this.#notePartial(task, partial)
+          },
+          saveEveryMs: this.#options.saveEveryMs ?? SAVE_EVERY_MS,
           runAt: new Date(this.#startedAtMs),
           verify: this.#spec.verify,
           allowMassDelete: this.#spec.allowMassDelete,
@@ -337,12 +361,21 @@ class SyncRun {
         }
         // What fails because the snapshot is given up fails in many ways; the snapshot knows the one reason.
         const reason = snapshotReason(within.snapshot) ?? error
-        this.#failOrRetry(task, this.#onTooOld(reason, alone), round, task.attempts)
+        const saved = task.savedAttempt === task.attempts
+        const attempts = task.attempts - Math.max(0, task.savedAttempt - 1)
+        this.#failOrRetry(task, this.#onTooOld(reason, alone && !saved), round, attempts)
       }
     } catch (error) {
       this.#stopped.abort(error)
       throw error
     }
+  }
+
+  #notePartial(task: Task, partial: PartialLoad | null): void {
+    task.partial = partial
+    if (partial === null) return
+    task.savedAttempt = task.attempts
+    this.#saves++
   }
 
   /** A stream that used up a whole snapshot by itself would do so again; several get one to themselves, each. */

@@ -220,7 +220,7 @@ function sourceChanged(plan: StreamPlan, what: string): TrunklineError {
   )
 }
 
-function behind(plan: StreamPlan): TrunklineError {
+export function behind(plan: StreamPlan): TrunklineError {
   return new TrunklineError(
     'SOURCE_PRESSURE',
     `The standby has not yet replayed what the last run of ${plan.stream.name} copied; reading it now would go back in time.`,

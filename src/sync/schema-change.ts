@@ -52,7 +52,7 @@ export function applySchemaPolicy(plan: StreamPlan, saved: StreamFingerprint): S
     const replaced = columns.filter((change) => change.kind === 'replaced')
     return {
       ...base,
-      reload: asked ?? (replaced.length > 0 ? sentence(replaced) : null),
+      reload: asked ?? (replaced.length > 0 ? describeChanges(replaced) : null),
       change: { columns: plan.columns.filter((column) => !added.has(column.field.name)), added: [] },
     }
   }
@@ -62,12 +62,16 @@ export function applySchemaPolicy(plan: StreamPlan, saved: StreamFingerprint): S
     columns: plan.columns,
     added: plan.columns.filter((column) => added.has(column.field.name)),
   }
-  if (retyped.length > 0) return { ...base, incompatible: sentence(retyped), change }
+  if (retyped.length > 0) return { ...base, incompatible: describeChanges(retyped), change }
   if (columns.length === 0) return { ...base, change }
   if (plan.landing === 'append') {
-    return { ...base, change, warnings: [`${sentence(columns)} Rows landed earlier keep what they have.`] }
+    return {
+      ...base,
+      change,
+      warnings: [`${describeChanges(columns)} Rows landed earlier keep what they have.`],
+    }
   }
-  return { ...base, reload: sentence(columns), change }
+  return { ...base, reload: describeChanges(columns), change }
 }
 
 /**
@@ -145,13 +149,14 @@ function namesOf(changes: readonly ColumnChange[], kind: ColumnChange['kind']): 
   return new Set(changes.filter((change) => change.kind === kind).map((change) => change.name))
 }
 
-function sentence(changes: readonly ColumnChange[]): string {
+/** As a sentence. */
+export function describeChanges(changes: readonly ColumnChange[]): string {
   const text = changes.map((change) => change.text).join(', ')
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 }
 
 function frozen(plan: StreamPlan, changes: readonly ColumnChange[], policy: string): TrunklineError {
-  return new TrunklineError('SCHEMA_FROZEN', `${plan.stream.name} changed: ${sentence(changes)}`, {
+  return new TrunklineError('SCHEMA_FROZEN', `${plan.stream.name} changed: ${describeChanges(changes)}`, {
     hint: `\`on_schema_change\` is ${policy}; set it to evolve to follow the source, or change the source back.`,
     context: { stream: plan.stream.name },
   })

@@ -10,13 +10,21 @@ import type { StreamPhases, VerifyResult } from '../model/report.js'
 import { COUNT_BESIDE_BYTES, MASS_DELETE_MIN_ROWS, MASS_DELETE_SHARE } from '../model/thresholds.js'
 import { epochOf, formatXid8, parseXid8 } from '../model/xid.js'
 import type { Batch } from '../batch/batch.js'
-import type { Destination, StreamState, StreamWriter } from '../destination/contract.js'
-import type { ReadColumn, RowWindow, Snapshot, StreamCount, StreamRead } from '../source/contract.js'
+import type { Destination, PartialLoad, StreamState, StreamWriter } from '../destination/contract.js'
+import type { ReadColumn, RowWindow, Snapshot, Split, StreamCount, StreamRead } from '../source/contract.js'
 import { AppendFilter } from './append-filter.js'
 import type { Clock } from './clock.js'
 import type { LandedColumns } from './column-fingerprint.js'
 import { countBeside, type CountBeside } from './count-beside.js'
 import { decideLoad, fingerprintOf, type Load } from './fingerprint.js'
+import {
+  beginParts,
+  decideContinuation,
+  describeParts,
+  savingObstacle,
+  type Continuation,
+} from './first-load.js'
+import { FirstLoad } from './first-load-run.js'
 import type { MeasuredReaders } from './measured-readers.js'
 import type { StreamPlan } from './plan.js'
 import type { Progress } from './progress.js'
@@ -29,6 +37,11 @@ export interface StreamRunInput {
   readonly plan: StreamPlan
   /** Null for a stream that was never committed. */
   readonly state: StreamState | null
+  /** What there is of a load of the next generation. */
+  readonly partial: PartialLoad | null
+  /** Told whenever there is more of it, or nothing any more. */
+  readonly onPartial: (partial: PartialLoad | null) => void
+  readonly saveEveryMs: number
   readonly runAt: Date
   readonly readers: MeasuredReaders
   /** Waits until the server has on its disk what the snapshot saw; asked once for all streams of the snapshot. */
@@ -70,9 +83,14 @@ export async function runStream(input: StreamRunInput): Promise<StreamResult> {
     saved: state?.checkpoint ?? null,
     acceptNewSource: input.acceptNewSource,
   })
+  const continuation = decideGoingOn(input, load)
   try {
-    return await new StreamRun(input, load).run()
+    return await new StreamRun(input, load, continuation).run()
   } catch (error) {
+    if (continuation.kind === 'resume' && isCountMismatch(error)) {
+      input.progress.warn(plan.stream.name, `${error.message} Loading it from the start.`)
+      return await new StreamRun(input, load, { kind: 'start', dropped: 'The counts did not agree.' }).run()
+    }
     const again = load.kind === 'since' && plan.landing === 'upsert' && isCountMismatch(error)
     if (!again) throw error
     input.progress.warn(plan.stream.name, `${error.message} Loading it anew.`)
@@ -81,14 +99,30 @@ export async function runStream(input: StreamRunInput): Promise<StreamResult> {
       plan.deletes === 'hard'
         ? { kind: 'new_generation', reason, columns: load.change.columns }
         : { kind: 'full_upsert', reason, change: load.change }
-    return await new StreamRun(input, anew).run()
+    return await new StreamRun(input, anew, { kind: 'start', dropped: null }).run()
   }
+}
+
+function decideGoingOn(
+  { plan, snapshot, state, partial, destination }: StreamRunInput,
+  load: Load,
+): Continuation {
+  if (load.kind !== 'new_generation') return { kind: 'start', dropped: null }
+  return decideContinuation({
+    plan,
+    columns: load.columns,
+    position: snapshot.position,
+    capabilities: destination.capabilities,
+    generation: (state?.generation ?? 0) + 1,
+    partial,
+  })
 }
 
 /** One attempt, from `begin` to `commit` or `abort`. */
 class StreamRun {
   readonly #input: StreamRunInput
   readonly #load: Load
+  readonly #continuation: Continuation
   /** What goes on beside the reading failed. */
   readonly #failed = new AbortController()
   readonly #signal: AbortSignal
@@ -103,25 +137,27 @@ class StreamRun {
   /** Milliseconds, by phase. */
   readonly #spent = { count: 0, read: 0, land: 0, finish: 0 }
 
-  constructor(input: StreamRunInput, load: Load) {
+  constructor(input: StreamRunInput, load: Load, continuation: Continuation) {
     this.#input = input
     this.#load = load
+    this.#continuation = continuation
     this.#signal = AbortSignal.any([input.signal, this.#failed.signal])
   }
 
   async run(): Promise<StreamResult> {
     const { plan, progress } = this.#input
     const load = this.#load
-    const window = load.kind === 'since' ? load.window : null
-    const beside = window === null && plan.stream.bytes >= COUNT_BESIDE_BYTES ? this.#countBeside() : null
+    const window = this.#window()
+    const beside =
+      load.kind !== 'since' && plan.stream.bytes >= COUNT_BESIDE_BYTES ? this.#countBeside(window) : null
     try {
       const expected = beside === null ? this.#take(await this.#count(window, this.#signal)) : null
       progress.emit({
         kind: 'stream_started',
         stream: plan.stream.name,
         mode: plan.mode,
-        expectedRows: expected ?? plan.stream.estimatedRows,
-        full: window === null,
+        expectedRows: this.#expectedRows(expected),
+        full: load.kind !== 'since',
       })
       if (load.kind === 'since') this.#warnings.push(...load.warnings)
       const generation = this.#generation()
@@ -150,7 +186,7 @@ class StreamRun {
     const load = this.#load
     const added = 'change' in load ? load.change.added : []
     if (added.length > 0 && !this.#isFresh()) await writer.alter({ add: added.map((column) => column.field) })
-    const arrived = input.expected === 0 ? 0 : await this.#land(writer)
+    const arrived = await this.#land(writer, input)
     const expected = input.beside === null ? input.expected : this.#take(await input.beside.take())
     if (arrived !== expected) {
       throw countMismatch(plan, `${arrived} rows arrived where the snapshot holds ${expected ?? 0}`)
@@ -166,7 +202,7 @@ class StreamRun {
     const untouched = load.kind === 'since' && expected === 0 && added.length === 0 && !reconciled
     return {
       outcome: untouched ? 'unchanged' : 'done',
-      fullLoadReason: 'reason' in load ? load.reason : null,
+      fullLoadReason: 'reason' in load ? `${load.reason}${this.#describeContinuation()}` : null,
       generation: input.generation,
       runSeq: (state?.runSeq ?? 0) + 1,
       rowsRead: this.#rowsRead,
@@ -190,9 +226,9 @@ class StreamRun {
     return count
   }
 
-  #countBeside(): CountBeside {
+  #countBeside(window: RowWindow | null): CountBeside {
     return countBeside({
-      count: (signal) => this.#count(null, AbortSignal.any([this.#signal, signal])),
+      count: (signal) => this.#count(window, AbortSignal.any([this.#signal, signal])),
       whenFree: this.#input.whenAllBegun,
       onFailure: (error) => {
         this.#failed.abort(error)
@@ -200,10 +236,32 @@ class StreamRun {
     })
   }
 
-  /** How many rows have to arrive. */
+  /** How many rows have to arrive, of all or of those in the window. */
   #take(count: StreamCount): number {
     this.#total = count.total
-    return this.#load.kind === 'since' ? (count.inWindow ?? 0) : count.total
+    return count.inWindow ?? count.total
+  }
+
+  /** The rows that are to be read once more or only, by transaction id. */
+  #window(): RowWindow | null {
+    if (this.#load.kind === 'since') return this.#load.window
+    return this.#continuation.kind === 'resume' ? this.#continuation.window : null
+  }
+
+  /** For whoever looks on; `counted` as {@link #take} gives it. */
+  #expectedRows(counted: number | null): number | null {
+    const { plan } = this.#input
+    if (this.#continuation.kind === 'start') return counted ?? plan.stream.estimatedRows
+    const total = counted === null ? plan.stream.estimatedRows : this.#total
+    return total === null ? null : Math.max(0, total - this.#continuation.load.rowsBefore) + (counted ?? 0)
+  }
+
+  #describeContinuation(): string {
+    const from = this.#continuation
+    if (from.kind === 'start') {
+      return from.dropped === null ? '' : ` What an earlier load had left was of no use: ${from.dropped}`
+    }
+    return ` Gone on with: ${describeParts({ ...from.load, ...from })} were there.`
   }
 
   /** The table of this load is made by it. */
@@ -219,14 +277,15 @@ class StreamRun {
     return this.#isFresh() ? present + 1 : present
   }
 
-  #begin(generation: number): Promise<StreamWriter> {
+  async #begin(generation: number): Promise<StreamWriter> {
     const { plan, destination, state, runAt } = this.#input
     const columns = this.#columns()
     const names = new Set(columns.map((column) => column.source))
     const comments = plan.stream.columns.flatMap((column) =>
       column.comment !== null && names.has(column.name) ? [[column.name, column.comment] as const] : [],
     )
-    return destination.begin({
+    const resume = this.#continuation.kind === 'resume'
+    const writer = await destination.begin({
       stream: plan.stream.name,
       table: plan.table,
       fields: columns.map((column) => column.field),
@@ -236,17 +295,92 @@ class StreamRun {
       landing: plan.landing,
       generation,
       expectedRunSeq: state?.runSeq ?? 0,
+      ...(resume ? { resume } : {}),
       deletes: plan.deletes,
       runAt: plan.dated ? runAt : null,
     })
+    if (!resume) this.#input.onPartial(null)
+    return writer
   }
 
   #columns(): readonly ReadColumn[] {
     return landedColumns(this.#load).columns
   }
 
+  /** Rows that arrived of those that the count counts. `expected`: none come where it is known to be 0. */
+  async #land(
+    writer: StreamWriter,
+    { generation, expected }: { readonly generation: number; readonly expected: number | null },
+  ): Promise<number> {
+    if (this.#continuation.kind === 'start' && expected === 0) return 0
+    const appends = this.#input.plan.landing === 'append'
+    if (this.#load.kind !== 'new_generation' || appends) return this.#landPasses(writer)
+    const rows = await this.#landNew(writer, generation)
+    return this.#continuation.kind === 'start' ? rows : this.#catchUp(writer, this.#continuation.window)
+  }
+
+  /** The parts of a new generation that are not there yet, saved from time to time. Returns how many rows came. */
+  async #landNew(writer: StreamWriter, generation: number): Promise<number> {
+    const { plan, snapshot, destination, clock, fence, saveEveryMs, onPartial } = this.#input
+    const from = this.#continuation
+    const splits = await this.#planNew()
+    const first = { horizon: snapshot.horizon, stream: fingerprintOf(plan, this.#columns()) }
+    const ranges = splits.map(({ range }) => range)
+    const begun = savingObstacle(plan, destination.capabilities) === null ? beginParts(ranges, first) : null
+    const load = new FirstLoad({
+      snapshot,
+      plan,
+      generation,
+      parts: from.kind === 'resume' ? from.load : begun,
+      splits,
+      saveEveryMs,
+      clock,
+      fence,
+      onSaved: onPartial,
+    })
+    for (let rows = 0; ;) {
+      rows += await this.#landBatches(
+        writer,
+        this.#readParts(() => load.take()),
+        (batch) => batch,
+      )
+      if (load.isOver) return rows
+      await load.save(writer, rows)
+    }
+  }
+
+  async #planNew(): Promise<readonly Split[]> {
+    const { snapshot } = this.#input
+    const read = this.#read(this.#columns(), null, false)
+    if (this.#continuation.kind === 'start') return snapshot.plan(read)
+    const { remaining: ranges } = this.#continuation
+    return ranges.length === 0 ? [] : snapshot.plan({ ...read, rows: { kind: 'full', ranges } })
+  }
+
+  /** What was written between the first snapshot of the load and this one, by key. Returns how many rows that is. */
+  async #catchUp(writer: StreamWriter, window: RowWindow): Promise<number> {
+    let rows = 0
+    const batches = this.#batches(this.#read(this.#columns(), window, false))
+    const counted = async function* (count: (batch: Batch) => void): AsyncGenerator<Batch, void> {
+      for await (const batch of batches) {
+        count(batch)
+        yield batch
+      }
+    }
+    await writer.replaceByKey(
+      counted((batch) => {
+        rows += batch.rowCount
+        this.#rowsRead += batch.rowCount
+        this.#rowsLanded += batch.rowCount
+        this.#bytesRead += batch.buffer.byteLength
+        this.#signal.throwIfAborted()
+      }),
+    )
+    return rows
+  }
+
   /** Rows of the first pass: those that the count has counted. */
-  async #land(writer: StreamWriter): Promise<number> {
+  async #landPasses(writer: StreamWriter): Promise<number> {
     const { plan, snapshot } = this.#input
     const load = this.#load
     const appends = plan.landing === 'append' && !plan.dated
@@ -298,11 +432,15 @@ class StreamRun {
   }
 
   async *#batches(read: StreamRead): AsyncGenerator<Batch, void> {
-    const { snapshot, readers } = this.#input
-    const splits = [...(await snapshot.plan(read))]
-    yield* readSplits(snapshot, () => splits.shift() ?? null, {
+    const splits = [...(await this.#input.snapshot.plan(read))]
+    yield* this.#readParts(() => splits.shift() ?? null)
+  }
+
+  #readParts(take: () => Split | null): AsyncGenerator<Batch, void> {
+    const { plan, snapshot, readers } = this.#input
+    return readSplits(snapshot, take, {
       permits: readers.permits,
-      stream: read.stream.name,
+      stream: plan.stream.name,
       signal: this.#signal,
     })
   }
@@ -328,13 +466,17 @@ class StreamRun {
     const load = this.#load
     if (plan.landing === 'append') return false
     this.#live = await writer.liveCount()
-    if (load.kind === 'new_generation') {
+    const resumed = this.#continuation.kind === 'resume'
+    if (load.kind === 'new_generation' && !resumed) {
       if (this.#live !== this.#total) throw this.#unequal(this.#live)
       return false
     }
     if (this.#live < this.#total) throw this.#unequal(this.#live)
-    if (plan.deletes === 'ignore') return false
-    const forced = load.kind === 'since' && load.reconcile
+    if (plan.deletes === 'ignore' && !resumed) return false
+    const forced =
+      this.#continuation.kind === 'resume'
+        ? this.#continuation.reconcile
+        : load.kind === 'since' && load.reconcile
     if (this.#live === this.#total && !forced) return false
     await this.#reconcile(writer, this.#live)
     this.#live = await writer.liveCount()
@@ -344,14 +486,16 @@ class StreamRun {
 
   async #reconcile(writer: StreamWriter, live: number): Promise<void> {
     const { plan, allowMassDelete } = this.#input
-    const guarded = !allowMassDelete && live >= MASS_DELETE_MIN_ROWS
+    // What has come and gone between the snapshots of one load, nobody has seen.
+    const unseen = this.#continuation.kind === 'resume'
+    const guarded = !allowMassDelete && !unseen && live >= MASS_DELETE_MIN_ROWS
     const maxDeleted = guarded ? Math.floor(live * MASS_DELETE_SHARE) : Number.MAX_SAFE_INTEGER
     if (live - this.#total > maxDeleted) throw massDelete(plan, live - this.#total, live)
     const key = plan.key ?? []
     const columns = key.flatMap((name) => this.#columns().filter((column) => column.field.name === name))
     const keys = this.#batches(this.#read(columns, null, false))
     const { deleted } = await writer.reconcileKeys(keys, { maxDeleted })
-    this.#rowsDeleted += deleted
+    if (!unseen) this.#rowsDeleted += deleted
   }
 
   async #verify(writer: StreamWriter): Promise<VerifyResult | null> {

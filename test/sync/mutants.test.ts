@@ -150,7 +150,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     rule: 'a new column is filled for rows that did not change',
     file: 'schema-change.ts',
-    from: 'return { ...base, reload: sentence(columns), change }',
+    from: 'return { ...base, reload: describeChanges(columns), change }',
     to: 'return { ...base, change }',
     noticed: 'a new column fills the rows that did not change',
   },

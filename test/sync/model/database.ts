@@ -54,6 +54,9 @@ export interface ModelSnapshot {
 
 type Fate = 'running' | 'committed' | 'aborted'
 
+/** Never given out, and never committed. */
+const NOBODY = 0n
+
 interface LogRecord {
   readonly lsn: bigint
   readonly xid: bigint
@@ -97,6 +100,18 @@ export class ModelDatabase {
     for (let slot = 0; slot < leaves; slot++) table.leaves.push(this.makeLeaf(slot))
     this.tables.set(name, table)
     return table
+  }
+
+  /** VACUUM FULL: other files, the same rows with the same ids in other places. */
+  rewrite(leaf: ModelLeaf): void {
+    leaf.filenode = this.#nextOid++
+    leaf.versions.reverse()
+  }
+
+  /** TRUNCATE. */
+  truncate(leaf: ModelLeaf): void {
+    leaf.filenode = this.#nextOid++
+    leaf.versions.length = 0
   }
 
   makeLeaf(slot = -1): ModelLeaf {
@@ -173,7 +188,8 @@ export class ModelDatabase {
         for (let index = leaf.versions.length - 1; index >= 0; index--) {
           const version = leaf.versions[index]
           if (version === undefined) continue
-          if (version.xmin >= next) leaf.versions.splice(index, 1)
+          // Rows stay where they are: places are what an interrupted load remembers.
+          if (version.xmin >= next) leaf.versions[index] = { ...version, xmin: NOBODY }
           else if (version.xmax !== null && this.#fates.get(version.xmax) !== 'committed') {
             if (!held.has(version.xmax)) version.xmax = null
           }

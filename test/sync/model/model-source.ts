@@ -6,6 +6,7 @@ import type { Catalog, CatalogColumn, CatalogStream } from '../../../src/model/c
 import type { SourcePosition } from '../../../src/model/checkpoint.js'
 import type { ColumnType } from '../../../src/model/column-type.js'
 import { TrunklineError } from '../../../src/model/error.js'
+import type { SplitRange } from '../../../src/model/split-range.js'
 import { formatLsn, type Lsn, type Xid8 } from '../../../src/model/xid.js'
 import type {
   ReadColumn,
@@ -31,6 +32,10 @@ export interface ModelSourceOptions {
   readonly batchRows?: number
   /** Parts that each read is divided into; rows are dealt out among them by id. */
   readonly splits?: number
+  /** Reads are divided into ranges of this many places of each leaf, as the real source divides by blocks. */
+  readonly blockRows?: number
+  /** Reads are divided into ranges of this many keys. */
+  readonly keyRows?: number
 }
 
 const WRAP = 2n ** 32n
@@ -197,11 +202,12 @@ class ModelSnapshotReader implements Snapshot {
   async plan(read: StreamRead): Promise<readonly Split[]> {
     await this.#source.step('plan')
     const { limits } = read
+    const ranges = (read.rows.kind === 'full' ? read.rows.ranges : undefined) ?? this.#divide(read.stream)
     const of = this.#options.splits ?? 1
-    return Array.from({ length: of }, (_, index) => ({
+    return ranges.map((range, index) => ({
       stream: read.stream.name,
       index,
-      range: { kind: 'all' as const },
+      range,
       copySql: JSON.stringify({
         where: read.where,
         columns: read.columns.map((column) => column.source),
@@ -223,6 +229,32 @@ class ModelSnapshotReader implements Snapshot {
       stallTimeoutMs: limits.stallTimeoutMs,
       maxReadBytesPerSecond: null,
     }))
+  }
+
+  #divide(stream: CatalogStream): readonly SplitRange[] {
+    const { splits = 1, blockRows, keyRows } = this.#options
+    if (blockRows !== undefined) {
+      const { leaves } = this.#source.model.table(stream.table)
+      const longest = Math.max(0, ...leaves.map(({ versions }) => versions.length))
+      const count = Math.max(1, Math.ceil(longest / blockRows))
+      if (count === 1) return [{ kind: 'all' }]
+      return Array.from({ length: count }, (_, index) => ({
+        kind: 'blocks',
+        leaf: stream.oid,
+        from: index * blockRows,
+        to: index === count - 1 ? null : (index + 1) * blockRows,
+      }))
+    }
+    if (keyRows !== undefined) {
+      const count = 4
+      return Array.from({ length: count }, (_, index) => ({
+        kind: 'keys',
+        columns: ['id'],
+        from: index === 0 ? null : [String(index * keyRows)],
+        to: index === count - 1 ? null : [String((index + 1) * keyRows)],
+      }))
+    }
+    return Array.from({ length: splits }, () => ({ kind: 'all' }))
   }
 
   async *read(split: Split, options?: { readonly signal?: AbortSignal }): AsyncGenerator<Batch> {
@@ -251,7 +283,11 @@ class ModelSnapshotReader implements Snapshot {
     if (stream === undefined) throw new Error(`no stream ${split.stream}`)
     const rows = this.#select(stream, asked.where)
       .filter((found) => window === null || inWindow(found, window))
-      .filter(({ version }) => version.row.id % BigInt(asked.of) === BigInt(split.index))
+      .filter((found) =>
+        split.range.kind === 'all'
+          ? found.version.row.id % BigInt(asked.of) === BigInt(split.index)
+          : inRange(found, split.range),
+      )
     const fields = [
       ...split.columns.map(({ name, type, nullable }) => ({ name, type, nullable })),
       ...(asked.withXmin
@@ -313,6 +349,20 @@ function leafList(leaves: readonly { readonly oid: number }[]): string {
     .map((leaf) => leaf.oid)
     .sort()
     .join()
+}
+
+function inRange(
+  { leaf, version }: { readonly leaf: ModelLeaf; readonly version: Version },
+  range: Exclude<SplitRange, { readonly kind: 'all' }>,
+): boolean {
+  if (range.kind === 'blocks') {
+    const place = leaf.versions.indexOf(version)
+    return place >= range.from && (range.to === null || place < range.to)
+  }
+  const bound = (key: readonly string[] | null): bigint | null => (key === null ? null : BigInt(key[0] ?? ''))
+  const [from, to] = [bound(range.from), bound(range.to)]
+  const { id } = version.row
+  return (from === null || id >= from) && (to === null || id < to)
 }
 
 /** `v % 2 = 0` and `v % 2 = 1` are the only conditions the model knows. */

@@ -127,8 +127,7 @@ export class Player {
         if (!locked && this.#idle()) this.#detach()
         return
       case 'rewrite':
-        // VACUUM FULL: other files, the same rows with the same ids.
-        if (!locked) for (const leaf of this.#db.table(TABLE).leaves) leaf.filenode += 100_000
+        if (!locked) for (const leaf of this.#db.table(TABLE).leaves) this.#db.rewrite(leaf)
         return
       default:
         this.#write(action)

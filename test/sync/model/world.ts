@@ -52,6 +52,8 @@ export interface RunOptions {
   readonly source?: Omit<ModelSourceOptions, 'step'>
   readonly wrapSource?: (source: ModelSource) => ModelSource
   readonly onProgress?: (event: ProgressEvent) => void
+  /** 0: a load is saved after each part. */
+  readonly saveEveryMs?: number
 }
 
 export class World {
@@ -76,6 +78,7 @@ export class World {
       clock: this.clock,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+      ...(options.saveEveryMs === undefined ? {} : { saveEveryMs: options.saveEveryMs }),
     })
   }
 
