@@ -33,6 +33,11 @@ export interface Destination extends AsyncDisposable {
   readonly description: string
   readonly capabilities: DestinationCapabilities
   /**
+   * Begins, beside other work, what {@link open} would otherwise have to wait for. Touches nothing that lasts: a run that fails
+   * before it opens leaves no trace. `close` ends it, too.
+   */
+  prepare?(): void
+  /**
    * Creates what is missing, takes the lease and raises the epoch.
    * @throws DESTINATION_LOCKED, DESTINATION_INVALID, DESTINATION_READ_ONLY, STATE_TOO_NEW
    */

@@ -128,7 +128,9 @@ class SyncRun {
   async #prepare(): Promise<Task[]> {
     const { source, destination } = this.#options
     const spec = this.#spec
-    const check = await this.#firstContact(() => source.check({ signal: this.#signal }))
+    const checking = this.#firstContact(() => source.check({ signal: this.#signal }))
+    destination.prepare?.()
+    const check = await checking
     for (const warning of check.warnings) this.#progress.warn(null, warning)
     const catalog = await this.#firstContact(() =>
       source.discover(spec.selection, {
@@ -250,7 +252,8 @@ class SyncRun {
 
   async #formGroups(tasks: readonly Task[]): Promise<readonly (readonly Task[])[]> {
     const groups = await this.#options.source.formSnapshotGroups(tasks.map((task) => task.stream))
-    return groups.map((streams) => tasks.filter((task) => streams.includes(task.stream)))
+    const byStream = new Map(tasks.map((task) => [task.stream, task]))
+    return groups.map((streams) => streams.flatMap((stream) => byStream.get(stream) ?? []))
   }
 
   async #runGroup(group: readonly Task[], round: Round): Promise<void> {
@@ -304,10 +307,11 @@ class SyncRun {
     group: readonly Task[],
     round: Round,
   ): Promise<Pick<SnapshotReport, 'fenceMs' | 'readers'>> {
+    const byName = new Map(group.map((task) => [task.stream.name, task]))
     const { rest, ...use } = await runSnapshotStreams<Task>({
       snapshot,
       streams: snapshot.streams.flatMap((stream) => {
-        const task = group.find((candidate) => candidate.stream.name === stream.name)
+        const task = byName.get(stream.name)
         return task === undefined ? [] : [{ task, stream, bytes: stream.bytes, full: isReadInFull(task) }]
       }),
       readers: this.#readers,

@@ -5,7 +5,7 @@ import type { Snapshot } from '../source/contract.js'
 import type { MeasuredReaders } from './measured-readers.js'
 import { SideBySide } from './side-by-side.js'
 import { SnapshotFence } from './snapshot-fence.js'
-import { chooseStream, streamsAtOnce } from './stream-order.js'
+import { StreamOrder, streamsAtOnce } from './stream-order.js'
 import type { StreamRunInput } from './stream-run.js'
 
 /** A task of the run with its stream as it is under the lock. */
@@ -49,14 +49,22 @@ export async function runSnapshotStreams<Task>(
   const waitForBegun: (() => void)[] = []
   let begun = 0
   let allBegun = false
+  const order = new StreamOrder(streams)
+  const next = (running: ReadonlySet<SnapshotStream<Task>>): SnapshotStream<Task> | null => {
+    if (signal.aborted) return null
+    const inUse = options.mostReaders === 0 ? 0 : readers.permits.limit
+    const stream = order.take(running, {
+      readers: inUse,
+      most: options.oneByOne ? 1 : streamsAtOnce(inUse),
+    })
+    if (order.isEmpty && !allBegun) {
+      allBegun = true
+      for (const call of waitForBegun) call()
+    }
+    return stream
+  }
   const runs = new SideBySide<SnapshotStream<Task>>({
-    items: streams,
-    choose: (waiting, running) => {
-      if (signal.aborted) return null
-      const inUse = options.mostReaders === 0 ? 0 : readers.permits.limit
-      const most = options.oneByOne ? 1 : streamsAtOnce(inUse)
-      return chooseStream(waiting, running, { readers: inUse, most })
-    },
+    next,
     run: (stream) =>
       options.run(stream, {
         snapshot,
@@ -69,10 +77,6 @@ export async function runSnapshotStreams<Task>(
           else waitForBegun.push(call)
         },
       }),
-    onAllBegun: () => {
-      allBegun = true
-      for (const call of waitForBegun) call()
-    },
   })
   const permits = readers.begin({
     most: snapshot.maxReaders,
@@ -81,6 +85,7 @@ export async function runSnapshotStreams<Task>(
       runs.look()
     },
   })
-  const rest = await runs.run()
-  return { fenceMs: fence.waitedMs, readers: permits.mostInUse, rest: rest.map(({ task }) => task) }
+  await runs.run()
+  const rest = order.rest.map(({ task }) => task)
+  return { fenceMs: fence.waitedMs, readers: permits.mostInUse, rest }
 }

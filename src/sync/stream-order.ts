@@ -1,4 +1,4 @@
-/** Which stream is begun next, small ones beside big ones. Pure. */
+/** Which stream is begun next, small ones beside big ones. */
 import { LONG_STREAM_BYTES, MOST_STREAMS_AT_ONCE, STREAMS_BEYOND_READERS } from '../model/thresholds.js'
 
 export interface OrderedStream {
@@ -13,21 +13,37 @@ export interface OrderedStream {
  * them go the others, smallest first, so that their counts and commits fall into the time of the long ones. What is long only to
  * be counted comes last: one connection counts, and whatever is behind such a count waits for it.
  */
-export function chooseStream<Stream extends OrderedStream>(
-  waiting: readonly Stream[],
-  running: ReadonlySet<Stream>,
-  { readers, most }: { readonly readers: number; readonly most: number },
-): Stream | null {
-  if (running.size >= most) return null
-  const longRunning = [...running].filter(isLong).length
-  if (longRunning < Math.max(1, readers)) {
-    const longest = pick(waiting.filter(isLong), (one, best) => one.bytes > best.bytes)
-    if (longest !== null) return longest
+export class StreamOrder<Stream extends OrderedStream> {
+  /** Smallest first, and taken from the end. */
+  readonly #long: Stream[]
+  /** Largest first, and taken from the end. */
+  readonly #others: Stream[]
+
+  constructor(streams: readonly Stream[]) {
+    this.#long = streams.filter(isLong).sort((one, other) => one.bytes - other.bytes)
+    const others = streams.filter((stream) => !isLong(stream)).sort((one, other) => one.bytes - other.bytes)
+    this.#others = others.reverse()
   }
-  return pick(
-    waiting.filter((stream) => !isLong(stream)),
-    (one, best) => one.bytes < best.bytes,
-  )
+
+  /** What waits. */
+  get rest(): readonly Stream[] {
+    return [...this.#others.toReversed(), ...this.#long.toReversed()]
+  }
+
+  get isEmpty(): boolean {
+    return this.#long.length === 0 && this.#others.length === 0
+  }
+
+  /** The next one beside those that run; null while there is no room for any. */
+  take(
+    running: ReadonlySet<Stream>,
+    { readers, most }: { readonly readers: number; readonly most: number },
+  ): Stream | null {
+    if (running.size >= most) return null
+    const longRunning = [...running].filter(isLong).length
+    const long = longRunning < Math.max(1, readers) ? this.#long.pop() : undefined
+    return long ?? this.#others.pop() ?? null
+  }
 }
 
 /** How many streams run side by side with so many readers; 0: the leader reads, and has no time for a second stream. */
@@ -37,14 +53,4 @@ export function streamsAtOnce(readers: number): number {
 
 function isLong({ bytes, full }: OrderedStream): boolean {
   return full && bytes >= LONG_STREAM_BYTES
-}
-
-/** The first of the best. */
-function pick<Stream>(
-  from: readonly Stream[],
-  isBetter: (one: Stream, best: Stream) => boolean,
-): Stream | null {
-  let best: Stream | null = null
-  for (const one of from) if (best === null || isBetter(one, best)) best = one
-  return best
 }
