@@ -33,7 +33,10 @@ export interface Job {
   readonly by: 'trunkline' | 'peer' | 'control'
   /** What is done, where several jobs do the same: they are run in the same rounds, and drawn together. */
   readonly task?: string
-  /** Name of another job of the task, run in the same rounds, that this one is also held against. */
+  /**
+   * Name of another job of the task, run in the same rounds, that this one is also held against. Default: none; for another
+   * program the first of Trunkline's.
+   */
   readonly reference?: string
   /** Ratio aimed at, by data set; null: nothing aimed at. A job that needs no table is on `none`. */
   readonly on: Readonly<Partial<Record<DataSetName, number | null>>>

@@ -12,6 +12,7 @@ import type { Load } from './impact.js'
 import type { Job, JobContext, Presence } from './job.js'
 import { checkDuckDb } from './landed.js'
 import { type Command, measure } from './measure.js'
+import { PEER_JOBS } from './peers/jobs.js'
 
 /** What several programs do, and are compared at. */
 const READING = 'rows in memory'
@@ -202,6 +203,19 @@ const START: readonly Job[] = [
 const ALL_SHAPES: Aims = { wide: null, long_text: null, many_small: null }
 const SIZES: Aims = { lineitem_1m: null, lineitem: null, lineitem_20m: null, narrow_1m: null, narrow: null }
 
+/** Ours beside the others, on every table that one of them is measured on; the first is what they are held against. */
+const OURS_BESIDE_PEERS: readonly Job[] = [
+  readAndDrop(1, { group: 'peers', on: {} }),
+  readAndDrop(2, { group: 'peers', on: {} }),
+  loadDuckDb(null, { group: 'peers', on: {}, charted: ['lineitem'] }),
+  loadDuckDb(1, { group: 'peers', on: {}, charted: ['lineitem'] }),
+].map(({ reference: _, ...job }) => ({
+  ...job,
+  on: Object.fromEntries(
+    PEER_JOBS.filter(({ task }) => task === job.task).flatMap(({ on }) => Object.entries(on)),
+  ),
+}))
+
 export const JOBS: readonly Job[] = [
   ...CONTROLS,
   readAndDrop(1, { group: 'readers', on: shapes(1.05), charted }),
@@ -226,6 +240,8 @@ export const JOBS: readonly Job[] = [
   { ...loadDuckDb(null, { group: 'conditions', on: { many_small: null } }), conditions: ['delay_2ms'] },
   ...AGAIN,
   ...START,
+  ...OURS_BESIDE_PEERS,
+  ...PEER_JOBS,
 ]
 
 /** What is run again and again while pgbench measures what it feels; psql shows what any reader costs. */

@@ -9,7 +9,7 @@ import {
 import { GROUPS, GROUP_NAMES, type GroupName } from './groups.js'
 import type { BenchResults, ImpactRow, ResultRow } from './results.js'
 import { type Spread, median } from './statistics.js'
-import { compareWithin } from './verdict.js'
+import { comparisons, compareWithin } from './verdict.js'
 
 const MIB = 1024 * 1024
 
@@ -135,7 +135,7 @@ interface Section {
 
 function sectionsOf(results: BenchResults): readonly Section[] {
   return GROUP_NAMES.flatMap((group): readonly Section[] => {
-    const rows = results.rows.filter((row) => row.group === group)
+    const rows = inOrder(results.rows.filter((row) => row.group === group))
     const absent = results.absent.filter((each) => each.group === group)
     const notRun = absent.map(
       ({ title, dataSet, reason }) =>
@@ -154,6 +154,13 @@ function sectionsOf(results: BenchResults): readonly Section[] {
     const verdicts = group === 'peers' ? compareWithin(rows, absent) : []
     return [{ title, text, headings, lines, notes: [...verdicts, ...baselineNotes(rows), ...notRun] }]
   })
+}
+
+/** What was run in the same rounds stands together. */
+function inOrder(rows: readonly ResultRow[]): readonly ResultRow[] {
+  const [first] = rows
+  if (first?.group === 'scaling') return rows
+  return [...comparisons(rows).flatMap((each) => each.rows), ...rows.filter(({ task }) => task === null)]
 }
 
 /** Aligned with spaces. */
@@ -238,13 +245,14 @@ function baselineNotes(rows: readonly ResultRow[]): readonly string[] {
     return `${key}: ${middle.toFixed(2)} s (${least.toFixed(2)}–${greatest.toFixed(2)})`
   })
   const rounds = [...new Set(rows.map(({ ratio }) => ratio.n))].join(' or ')
-  const partly = rows.flatMap(({ title, checkedAs }) =>
-    checkedAs === null ? [] : [`${title}: ${checkedAs}`],
-  )
+  const checked = [...new Set(rows.flatMap(({ checkedAs }) => checkedAs ?? []))].map((what) => {
+    const titles = new Set(rows.filter(({ checkedAs }) => checkedAs === what).map(({ title }) => title))
+    return `${what} (${[...titles].join('; ')})`
+  })
   return [
     `Measured ${describeProvenance(rows)}, in ${rounds} ${rounds === '1' ? 'round' : 'rounds'}. Baselines: ${spreads.join('; ')}.`,
-    ...(partly.length === 0
+    ...(checked.length === 0
       ? []
-      : [`Checked by less than every column: ${[...new Set(partly)].join('; ')}.`]),
+      : [`What was checked where it is not the checksum of every column: ${checked.join('; ')}.`]),
   ]
 }

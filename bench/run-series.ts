@@ -44,6 +44,9 @@ interface Runs {
   failure: string | null
 }
 
+/** In a round of many programs it is run again after so long: the machine will have changed. */
+const MAX_BASELINE_AGE_MS = 60_000
+
 /** A job that fails, or whose rows are wrong, is left out of what follows and said so; the others go on. */
 export async function runSeries(series: Series<RunnableJob>, run: SeriesRun): Promise<SeriesOutcome> {
   const all: readonly Runs[] = series.entries.map((entry) => ({
@@ -54,16 +57,18 @@ export async function runSeries(series: Series<RunnableJob>, run: SeriesRun): Pr
     failure: null,
   }))
   for (let round = 0; round < run.pairs; round += 1) {
-    const latest: { baseline: Measurement | null; of: string } = { baseline: null, of: '' }
+    const latest = { baseline: null as Measurement | null, of: '', endedAt: 0 }
     for (const each of all.filter(({ failure }) => failure === null)) {
       const { job, table } = each.entry
       const context: JobContext = { ...each.context, run: round }
       try {
         await job.prepare?.(context)
         const of = `${table} ${job.baseline.title}`
-        if (latest.baseline === null || latest.of !== of) {
+        const old = performance.now() - latest.endedAt > MAX_BASELINE_AGE_MS
+        if (latest.baseline === null || latest.of !== of || old) {
           latest.baseline = await measure(job.baseline.command(context), run.server)
           latest.of = of
+          latest.endedAt = performance.now()
         }
         const { baseline } = latest
         const candidate = await measure(profiled(job.command(context), run.profileFolder), run.server)
@@ -93,14 +98,16 @@ function contextOf({ table }: SeriesEntry, { path, sets, context }: SeriesRun): 
   return { ...context, set, connection: path.connection, url: path.url }
 }
 
-/** For scaling the smallest size of the same job, else the job that it names. */
+/** For scaling the smallest size of the same job, else the job that it names; for another program ours. */
 function referenceOf(of: Runs, all: readonly Runs[]): Runs | null {
   const { job, table } = of.entry
-  const reference = all.find(({ entry }) =>
-    job.group === 'scaling'
-      ? entry.job.name === job.name && sizeFamily(entry.table).family === sizeFamily(table).family
-      : entry.job.name === job.reference && entry.table === table,
-  )
+  const reference = all.find(({ entry }) => {
+    if (job.group === 'scaling') {
+      return entry.job.name === job.name && sizeFamily(entry.table).family === sizeFamily(table).family
+    }
+    if (job.reference === undefined && job.by === 'peer') return entry.job.by === 'trunkline'
+    return entry.job.name === job.reference && entry.table === table
+  })
   return reference === undefined || reference === of ? null : reference
 }
 
@@ -176,9 +183,17 @@ function timed(runs: readonly Measurement[]): Timed {
 }
 
 function toFailed({ job, table }: SeriesEntry, failure: string): AbsentJob {
-  const [first = ''] = failure.split('\n').filter((line) => line.trim() !== '')
+  // After the line with the command and its status comes what the program said itself.
+  const [first = '', said = first] = failure.split('\n').filter((line) => line.trim() !== '')
   const { group, name, title, task = null } = job
-  return { group, job: name, title, task, dataSet: table, reason: `failed: ${first.slice(0, 200)}` }
+  return {
+    group,
+    job: name,
+    title,
+    task,
+    dataSet: table,
+    reason: `failed: ${said.trim().slice(0, 200).replace(/\.$/, '')}`,
+  }
 }
 
 /** Node writes a profile per thread at its end; what is not node stays as it is. */

@@ -3,7 +3,7 @@ import type { AbsentJob, ResultRow } from './results.js'
 
 /** A sentence per task and table. */
 export function compareWithin(rows: readonly ResultRow[], absent: readonly AbsentJob[]): readonly string[] {
-  return comparisons(rows).map(({ task, dataSet, rows: those }) => {
+  return comparisons(rows.filter(({ by }) => by !== 'control')).map(({ task, dataSet, rows: those }) => {
     const byTime = [...those].sort((a, b) => a.wallSeconds.median - b.wallSeconds.median)
     const known = those.flatMap(({ title, peakRssBytes }) =>
       peakRssBytes === null ? [] : [{ title, peak: peakRssBytes.max }],

@@ -109,7 +109,7 @@ describe('the table', () => {
 
   it('says what a check looked at that was not every column', () => {
     const text = renderTerminal(benchResults([resultRow({ checkedAs: 'number of rows' })]))
-    expect(text).toContain('Checked by less than every column: table to DuckDB file: number of rows.')
+    expect(text).toContain('not the checksum of every column: number of rows (table to DuckDB file).')
   })
 
   it('keeps a bar inside a cell from ending it', () => {
