@@ -4,6 +4,7 @@
  * Spans start at multiples of 8 bytes. `validity` is a bitmap, least significant bit first, 1 = not null, absent when no
  * value is null. `offsets` (text, json, binary) is rowCount + 1 int32s into `values`, starting at 0. Value bytes under a
  * null are zero for fixed widths and absent for variable ones. {@link ColumnType} says how each kind is stored.
+ * What lies between and after the spans is anything: a buffer may be larger than its batch.
  */
 import type { Field } from '../model/column-type.js'
 
@@ -26,4 +27,13 @@ export interface Batch {
   readonly rowCount: number
   readonly columns: readonly Column[]
   readonly buffer: ArrayBuffer
+}
+
+/** Bytes that the batch has, which are at most those of its buffer. */
+export function batchBytes({ columns }: Batch): number {
+  let bytes = 0
+  for (const { validity, offsets, values } of columns) {
+    bytes += (validity?.length ?? 0) + (offsets?.length ?? 0) + values.length
+  }
+  return bytes
 }

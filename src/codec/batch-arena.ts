@@ -9,6 +9,7 @@ import { isAscii, isUtf8 } from 'node:buffer'
 import type { Batch, Column, Span } from '../batch/batch.js'
 import { fixedWidth, type Field } from '../model/column-type.js'
 import { DecodeError } from '../model/error.js'
+import { takeBuffer } from './idle-buffers.js'
 
 const FIRST_TEXT_BYTES = 4096
 /** Values from this size on, or from the size of a batch if that is more, are kept in pieces. */
@@ -258,7 +259,7 @@ function packRows(arena: BatchArena, rows: number, piecesFollow: boolean): Batch
     }
   })
 
-  const buffer = new ArrayBuffer(total)
+  const buffer = takeBuffer(total)
   const target = new Uint8Array(buffer)
   columns.forEach((packed, i) => {
     const column = arena.columns[i]!

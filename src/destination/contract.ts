@@ -129,6 +129,8 @@ export interface StreamLanding {
   readonly deletes: Deletes
   /** Adds `_trunkline_run_at` with this instant: dated copies. */
   readonly runAt: Date | null
+  /** May be called with a batch that was handed over, once, when nothing reads its memory any more. Never required. */
+  readonly onBatchDone?: (batch: Batch) => void
 }
 
 export interface SchemaChange {

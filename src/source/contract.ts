@@ -105,6 +105,11 @@ export interface Snapshot extends AsyncDisposable {
    * A returned (not exhausted) iterator cancels the read.
    */
   read(split: Split, options?: { readonly signal?: AbortSignal }): AsyncIterable<Batch>
+  /**
+   * Takes back the memory of a batch that `read` gave, or of one made of it over the same memory: nobody may read it from then
+   * on. Only spares making memory anew; never required, and a batch of other memory is left alone.
+   */
+  giveBack?(batch: Batch): void
   /** @throws STREAM_CHANGED when the partitions of the stream are no longer those of the snapshot's start. */
   assertUnchanged(stream: CatalogStream): Promise<void>
   /** Waits until everything the snapshot saw is on the server's disk. False: not within the time, keep the old horizon. */

@@ -32,6 +32,8 @@ export type ToReader =
   | { readonly kind: 'read'; readonly readId: number; readonly split: Split; readonly after: Readonly<Given> }
   | { readonly kind: 'credit'; readonly readId: number; readonly batches: number }
   | { readonly kind: 'cancel'; readonly readId: number }
+  /** The buffer of a batch that is done, transferred, for the next ones. */
+  | { readonly kind: 'recycle'; readonly buffer: ArrayBuffer }
   | { readonly kind: 'close' }
 
 export type FromReader =

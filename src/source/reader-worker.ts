@@ -1,6 +1,7 @@
 /** A reader: the thread that holds a connection of its own in the leader's snapshot and reads splits, one at a time. */
 import { parentPort } from 'node:worker_threads'
 import type { Batch } from '../batch/batch.js'
+import { keepBuffer } from '../codec/idle-buffers.js'
 import { TrunklineError, toErrorData } from '../model/error.js'
 import { connect } from '../postgres/connect.js'
 import type { Connection } from '../postgres/connection.js'
@@ -46,6 +47,9 @@ port.on('message', (message: ToReader) => {
         active.wake?.()
       }
       break
+    case 'recycle':
+      keepBuffer(message.buffer)
+      break
     case 'close':
       void close()
       break
@@ -85,6 +89,7 @@ async function read(readId: number, split: Split, after: Readonly<Given>): Promi
     const totals = await readSplit(connection, split, {
       emit: async (batch) => {
         if (replay.accept(batch)) await emit(current, batch, replay.digest)
+        else keepBuffer(batch.buffer)
       },
       signal: current.abort.signal,
       pace,

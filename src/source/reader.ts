@@ -4,6 +4,7 @@ import type { Batch } from '../batch/batch.js'
 import { TrunklineError, fromErrorData } from '../model/error.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Split } from './contract.js'
+import { lend } from './lent-buffers.js'
 import type { ReadPace } from './read-pace.js'
 import type { ReadTotals } from './read-split.js'
 import type { Given } from './replay.js'
@@ -28,6 +29,9 @@ export class Reader {
   #failure: TrunklineError | null = null
   #closing = false
   #readId = 0
+  readonly #takeBack = (buffer: ArrayBuffer): void => {
+    this.#worker.postMessage({ kind: 'recycle', buffer } satisfies ToReader, [buffer])
+  }
 
   private constructor(file: URL) {
     const worker = new Worker(file, { name: 'trunkline-reader' })
@@ -109,7 +113,7 @@ export class Reader {
         if (message.kind === 'batch') {
           given.batches++
           given.digest = message.digest
-          yield message.batch
+          yield lend(message.batch, this.#takeBack)
           this.#send({ kind: 'credit', readId, batches: 1 })
         } else if (message.kind === 'done') {
           ended = true

@@ -1,5 +1,6 @@
 /** One MVCC snapshot that streams are counted and read in: the leader's transaction, its readers and its watch. */
 import type { Batch } from '../batch/batch.js'
+import { keepBuffer } from '../codec/idle-buffers.js'
 import type { CatalogStream } from '../model/catalog.js'
 import type { SourcePosition } from '../model/checkpoint.js'
 import { TrunklineError } from '../model/error.js'
@@ -10,6 +11,7 @@ import type { Connection } from '../postgres/connection.js'
 import type { CountOptions, Snapshot, Split, StreamCount, StreamRead } from './contract.js'
 import { awaitFlushed } from './durability.js'
 import { watchAsGoodGuest } from './good-guest.js'
+import { giveBack, lend } from './lent-buffers.js'
 import { planSplits } from './plan-splits.js'
 import { createPace, type ReadPace } from './read-pace.js'
 import { type ReadSettings, withReadSettings } from './read-settings.js'
@@ -151,6 +153,10 @@ export class PostgresSnapshot implements Snapshot {
     }
   }
 
+  giveBack(batch: Batch): void {
+    giveBack(batch)
+  }
+
   async assertUnchanged(stream: CatalogStream): Promise<void> {
     await this.#onLeader(undefined, (leader) =>
       withReadSettings(leader, this.#settings(stream), () => assertTreeUnchanged(leader, stream)),
@@ -266,7 +272,7 @@ export class PostgresSnapshot implements Snapshot {
       for (;;) {
         const batch = await handover.take()
         if (batch === null) break
-        yield batch
+        yield lend(batch, keepHere)
       }
     } finally {
       stop.abort(new TrunklineError('ABORTED', 'The read was left early.'))
@@ -311,6 +317,11 @@ export class PostgresSnapshot implements Snapshot {
   #combine(signal: AbortSignal | undefined): AbortSignal {
     return AbortSignal.any([...(signal === undefined ? [] : [signal]), this.signal, this.#closed.signal])
   }
+}
+
+/** By a transfer, so that whoever still has the batch finds it empty instead of the next one's rows. */
+function keepHere(buffer: ArrayBuffer): void {
+  keepBuffer(structuredClone(buffer, { transfer: [buffer] }))
 }
 
 /** An abort cancels at the server what runs there. */

@@ -9,7 +9,7 @@ import { TrunklineError } from '../model/error.js'
 import type { StreamPhases, VerifyResult } from '../model/report.js'
 import { COUNT_BESIDE_BYTES, MASS_DELETE_MIN_ROWS, MASS_DELETE_SHARE } from '../model/thresholds.js'
 import { epochOf, formatXid8, parseXid8 } from '../model/xid.js'
-import type { Batch } from '../batch/batch.js'
+import { batchBytes, type Batch } from '../batch/batch.js'
 import type { Destination, PartialLoad, StreamState, StreamWriter } from '../destination/contract.js'
 import type { ReadColumn, RowWindow, Snapshot, Split, StreamCount, StreamRead } from '../source/contract.js'
 import { AppendFilter } from './append-filter.js'
@@ -278,7 +278,7 @@ class StreamRun {
   }
 
   async #begin(generation: number): Promise<StreamWriter> {
-    const { plan, destination, state, runAt } = this.#input
+    const { plan, snapshot, destination, state, runAt } = this.#input
     const columns = this.#columns()
     const names = new Set(columns.map((column) => column.source))
     const comments = plan.stream.columns.flatMap((column) =>
@@ -298,6 +298,7 @@ class StreamRun {
       ...(resume ? { resume } : {}),
       deletes: plan.deletes,
       runAt: plan.dated ? runAt : null,
+      onBatchDone: (batch) => snapshot.giveBack?.(batch),
     })
     if (!resume) this.#input.onPartial(null)
     return writer
@@ -408,7 +409,7 @@ class StreamRun {
     let rows = 0
     let waitingSince = clock.now()
     for await (const batch of batches) {
-      const bytes = batch.buffer.byteLength
+      const bytes = batchBytes(batch)
       rows += batch.rowCount
       this.#rowsRead += batch.rowCount
       this.#bytesRead += bytes

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Batch } from '../../src/batch/batch.js'
+import { rows as rowsOf } from '../../src/batch/rows.js'
+import { dropColumns, filterRows } from '../../src/batch/select.js'
 import { XMIN_FIELD, type Source } from '../../src/source/contract.js'
 import { resolveConnection } from '../../src/postgres/resolve-connection.js'
 import { createPostgresSource } from '../../src/source/postgres-source.js'
@@ -69,6 +72,37 @@ onEachServer('a snapshot', (server) => {
       for (const row of rows) expect(row[XMIN_FIELD]).toBeGreaterThanOrEqual(horizon)
       const whole = { ...window, wholeLeaves: [stream.oid] }
       expect((await snapshot.count(stream, { where: null, window: whole })).inWindow).toBe(11)
+    })
+
+    test('uses the memory of batches again that were given back, and only of those', async () => {
+      await database.sql(`CREATE TABLE IF NOT EXISTS wide (id int PRIMARY KEY, v text);
+        TRUNCATE wide; INSERT INTO wide SELECT g, 'v' || g || repeat('x', 300) FROM generate_series(1, 40000) g`)
+      const stream = await discoverOne(source, 'public.wide')
+      await using snapshot = await openSnapshot(source, [stream], { readers })
+      const split = await planRead(source, snapshot, stream, { limits: withLimits({ batchBytes: 2 << 20 }) })
+      const kept: { readonly batch: Batch; readonly firstRow: unknown }[] = []
+      let givenBack = 0
+      const ids = new Set<unknown>()
+      for await (const batch of snapshot.read(split)) {
+        for (const row of rowsOf(batch)) {
+          expect(row['v']).toBe(`v${String(row['id'])}${'x'.repeat(300)}`)
+          ids.add(row['id'])
+        }
+        const [firstRow] = rowsOf(batch)
+        if (kept.length < 2) {
+          kept.push({ batch, firstRow })
+          // Rows in memory of their own are nobody's to give back.
+          snapshot.giveBack?.(filterRows(batch, new Uint8Array(batch.rowCount).fill(1, 1)))
+        } else {
+          snapshot.giveBack?.(dropColumns(batch, ['v']))
+          givenBack++
+          expect(batch.buffer.byteLength).toBe(0)
+          snapshot.giveBack?.(batch)
+        }
+      }
+      expect(ids.size).toBe(40_000)
+      expect([kept.length, givenBack > 2]).toEqual([2, true])
+      for (const { batch, firstRow } of kept) expect([...rowsOf(batch)][0]).toEqual(firstRow)
     })
 
     test('goes on after a read that was left early, cancelled or failed', async () => {

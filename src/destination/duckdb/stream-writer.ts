@@ -344,6 +344,7 @@ export class DuckDbStreamWriter implements StreamWriter {
       table,
       fields,
       constants,
+      onBatchDone: this.#landing.onBatchDone,
     })
   }
 
