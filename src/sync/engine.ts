@@ -344,6 +344,7 @@ class SyncRun {
           destination: this.#options.destination,
           plan: task.plan,
           state: task.state,
+          counted: null,
           partial: task.partial,
           onPartial: (partial) => {
             this.#notePartial(task, partial)

@@ -8,7 +8,7 @@ import { unreachable } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
 import type { StreamPhases, VerifyResult } from '../model/report.js'
 import { COUNT_BESIDE_BYTES, MASS_DELETE_MIN_ROWS, MASS_DELETE_SHARE } from '../model/thresholds.js'
-import { epochOf, formatXid8, parseXid8 } from '../model/xid.js'
+import { epochOf, parseXid8 } from '../model/xid.js'
 import { batchBytes, type Batch } from '../batch/batch.js'
 import type { Destination, PartialLoad, StreamState, StreamWriter } from '../destination/contract.js'
 import type { ReadColumn, RowWindow, Snapshot, Split, StreamCount, StreamRead } from '../source/contract.js'
@@ -30,6 +30,7 @@ import type { StreamPlan } from './plan.js'
 import type { Progress } from './progress.js'
 import { readSplits } from './read-splits.js'
 import { SeenSet } from './seen-set.js'
+import { describeLanding, horizonCheckpoint } from './stream-landing.js'
 
 export interface StreamRunInput {
   readonly snapshot: Snapshot
@@ -37,6 +38,8 @@ export interface StreamRunInput {
   readonly plan: StreamPlan
   /** Null for a stream that was never committed. */
   readonly state: StreamState | null
+  /** The count of the load that the plan comes to, where it is known already. */
+  readonly counted: StreamCount | null
   /** What there is of a load of the next generation. */
   readonly partial: PartialLoad | null
   /** Told whenever there is more of it, or nothing any more. */
@@ -219,7 +222,8 @@ class StreamRun {
   }
 
   async #count(window: RowWindow | null, signal: AbortSignal): Promise<StreamCount> {
-    const { plan, snapshot, clock } = this.#input
+    const { plan, snapshot, clock, counted } = this.#input
+    if (counted !== null && window !== null) return counted
     const before = clock.now()
     const count = await snapshot.count(plan.stream, { where: plan.where, window, signal })
     this.#spent.count = clock.now() - before
@@ -279,24 +283,15 @@ class StreamRun {
 
   async #begin(generation: number): Promise<StreamWriter> {
     const { plan, snapshot, destination, state, runAt } = this.#input
-    const columns = this.#columns()
-    const names = new Set(columns.map((column) => column.source))
-    const comments = plan.stream.columns.flatMap((column) =>
-      column.comment !== null && names.has(column.name) ? [[column.name, column.comment] as const] : [],
-    )
     const resume = this.#continuation.kind === 'resume'
     const writer = await destination.begin({
-      stream: plan.stream.name,
-      table: plan.table,
-      fields: columns.map((column) => column.field),
-      comments: { table: plan.stream.comment, columns: Object.fromEntries(comments) },
+      ...describeLanding(plan, this.#columns()),
       key: plan.key,
       keyEnforced: !plan.keyDeclared,
       landing: plan.landing,
       generation,
       expectedRunSeq: state?.runSeq ?? 0,
       ...(resume ? { resume } : {}),
-      deletes: plan.deletes,
       runAt: plan.dated ? runAt : null,
       onBatchDone: (batch) => snapshot.giveBack?.(batch),
     })
@@ -528,19 +523,17 @@ class StreamRun {
 
   #checkpoint(): Checkpoint {
     const { plan, snapshot } = this.#input
-    const common = {
-      format: 1 as const,
-      source: snapshot.position,
-      stream: fingerprintOf(plan, this.#columns()),
+    const checkpoint = horizonCheckpoint(plan, this.#columns(), snapshot)
+    if (plan.mode === 'full_refresh') {
+      const { format, source, stream } = checkpoint
+      return { format, source, stream, kind: 'full' }
     }
-    if (plan.mode === 'full_refresh') return { ...common, kind: 'full' }
-    const horizon = formatXid8(snapshot.horizon)
-    if (plan.landing !== 'append') return { ...common, kind: 'horizon', horizon }
+    if (plan.landing !== 'append') return checkpoint
     if (epochOf(parseXid8(snapshot.position.xmax)) > 0n) {
       this.#warnings.push('The server has used more than 2^32 transaction ids: long-frozen rows may repeat.')
     }
     const seen = this.#seen ?? new SeenSet([])
-    return { ...common, kind: 'horizon', horizon, seen: seen.format() }
+    return { ...checkpoint, seen: seen.format() }
   }
 
   #unequal(live: number): TrunklineError {

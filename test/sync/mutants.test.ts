@@ -32,9 +32,9 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'the saved horizon is the oldest running transaction, not the newest id',
-    file: 'stream-run.ts',
-    from: 'formatXid8(snapshot.horizon)',
-    to: 'snapshot.position.xmax',
+    file: 'stream-landing.ts',
+    from: 'horizon: formatXid8(horizon),',
+    to: 'horizon: position.xmax === "" ? formatXid8(horizon) : position.xmax,',
     noticed: 'an update that commits after the snapshot arrives with the next run',
   },
   {
@@ -57,9 +57,10 @@ const MUTANTS: readonly Mutant[] = [
     from: 'if (durable) return waitedMs',
     to: 'if (durable) return waitedMs; this.lazy = true; if (waitedMs > 0) return waitedMs',
     also: {
-      from: 'const horizon = formatXid8(snapshot.horizon)',
+      from: "if (plan.landing !== 'append') return checkpoint",
       to: `const saved = this.#input.state?.checkpoint
-        const horizon = this.lazy && saved?.kind === 'horizon' ? saved.horizon : formatXid8(snapshot.horizon)`,
+        if (this.lazy && saved?.kind === 'horizon') return { ...checkpoint, horizon: saved.horizon }
+        if (plan.landing !== 'append') return checkpoint`,
     },
     noticed: 'an update that a crash undid is undone at the destination',
   },
