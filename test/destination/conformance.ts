@@ -12,6 +12,7 @@ import type {
   StreamWriter,
   SyncState,
   TableName,
+  UnchangedStream,
 } from '../../src/destination/contract.js'
 import type { Checkpoint, LoadProgress } from '../../src/model/checkpoint.js'
 import type { Field } from '../../src/model/column-type.js'
@@ -422,6 +423,61 @@ export function describeDestination(name: string, makePlace: () => Promise<Place
         code: 'FENCED',
       })
       expect(await present()).toEqual([[1, 'a']])
+    })
+
+    it('confirms in one commit what did not change, and leaves alone what is not as stated', async () => {
+      const named = (name: string, expectedRunSeq = 0): StreamLanding =>
+        landingOf({ stream: `public.${name}`, table: { schema: 'public', name }, expectedRunSeq })
+      const stated = (name: string, overrides: Partial<UnchangedStream> = {}): UnchangedStream => ({
+        ...named(name, 1),
+        live: 2,
+        checkpoint: makeCheckpoint('200'),
+        ...overrides,
+      })
+      const destination = place.create()
+      if (destination.confirmUnchanged === undefined) return
+      const names = ['same', 'fewer', 'older', 'retyped', 'commented', 'marked', 'partial']
+      await inRun(destination, runOf(), async () => {
+        for (const name of names) {
+          const writer = await destination.begin(named(name))
+          await writer.write(orders([1, 'a'], [2, 'b']))
+          await writer.commit(makeCheckpoint('100'))
+        }
+        const load = await destination.begin({ ...named('partial', 1), generation: 2 })
+        await load.write(orders([1, 'a']))
+        await load.save(makeProgress(1, 7))
+        await load.abort()
+      })
+      const next = place.create()
+      const seen = await inRun(next, runOf({ runId: 'run-2' }), async () =>
+        next.confirmUnchanged?.([
+          stated('same'),
+          stated('fewer', { live: 1 }),
+          stated('older', { expectedRunSeq: 0 }),
+          stated('retyped', { fields: [ID, { ...NOTE, type: { kind: 'bool' } }] }),
+          stated('commented', { comments: { table: null, columns: { note: 'new' } } }),
+          stated('marked', { deletes: 'soft' }),
+          stated('partial'),
+          stated('never landed'),
+        ]),
+      )
+      expect([...(seen ?? [])]).toEqual(['public.same'])
+      const [state] = await place.create().readState('shop')
+      const saved = (name: string): StreamState | undefined => state?.streams.get(`public.${name}`)
+      expect(saved('same')).toMatchObject({ runSeq: 2, runId: 'run-2', checkpoint: makeCheckpoint('200') })
+      for (const name of names.slice(1)) {
+        expect(saved(name)).toMatchObject({ runSeq: 1, checkpoint: makeCheckpoint('100') })
+      }
+      expect(await place.readRows({ schema: 'public', name: 'same' }, ['id'])).toHaveLength(2)
+
+      // What was confirmed goes on as after any other commit.
+      const later = place.create()
+      await inRun(later, runOf({ runId: 'run-3' }), async () => {
+        const writer = await later.begin(named('same', 2))
+        await writer.write(orders([3, 'c']))
+        await writer.commit(makeCheckpoint('300'))
+      })
+      expect(await place.readRows({ schema: 'public', name: 'same' }, ['id'])).toHaveLength(3)
     })
 
     it('lands streams side by side', async () => {

@@ -1,6 +1,7 @@
 /** A DuckDB file as a destination. */
 import path from 'node:path'
 import { availableParallelism } from 'node:os'
+import { setImmediate } from 'node:timers/promises'
 import type { DuckDBConnection } from '@duckdb/node-api'
 import { TrunklineError } from '../../model/error.js'
 import type { Logger } from '../../model/log.js'
@@ -13,6 +14,7 @@ import type {
   StreamWriter,
   SyncState,
   TableName,
+  UnchangedStream,
 } from '../contract.js'
 import type { DatabaseLimits } from './database.js'
 import { Database } from './database.js'
@@ -23,12 +25,13 @@ import { assertDuckDb, inspectFile } from './inspect-file.js'
 import type { PartialKey } from './partial-store.js'
 import { dropPartial, readPartials } from './partial-store.js'
 import { CATALOG, foldName, formatTable, quoteName } from './quote.js'
+import { KnownTables } from './known-tables.js'
+import { fillMemory, memoryForBatch, memoryForColumns, memoryLimit } from './memory-room.js'
 import { RunFile } from './run-file.js'
 import { createStateTables, hasStateTables } from './state-layout.js'
 import {
   applyStateEdit,
   assertLease,
-  findTable,
   highestTableNumber,
   nothingSaved,
   readSyncStates,
@@ -37,6 +40,7 @@ import {
 } from './state-store.js'
 import { DuckDbStreamWriter } from './stream-writer.js'
 import { assertDistinctNames } from './table-columns.js'
+import { confirmStreams } from './unchanged-streams.js'
 import type { Workspace } from './workspace.js'
 import { openAtomic, openDirect } from './workspace.js'
 
@@ -48,24 +52,6 @@ export interface DuckDbOptions {
   readonly memoryLimitBytes?: number
   readonly threads?: number
 }
-
-const MIB = 1024 * 1024
-/**
- * With one thread 128 MiB, which leaves room for the rest of the process under the promise of 512 MiB: DuckDB fills what it is
- * given with blocks that are written already. Measured, processor time is the same with 64, 128 and 256 MiB.
- */
-const MEMORY_BYTES = 96 * MIB
-const MEMORY_BYTES_PER_THREAD = 32 * MIB
-/**
- * A row group being filled and compressed pins blocks of 256 KiB for each column, and where they do not fit the insert fails: with
- * 600 columns below 512 MiB, with 1,500 below 1 GiB, with 250 below 192 MiB.
- */
-const MEMORY_BYTES_PER_COLUMN = 768 * 1024
-const MEMORY_BYTES_BESIDE_COLUMNS = 64 * MIB
-/** DuckDB holds a value in the page that it reads, in the vector, and in the block that it writes, rounded up. */
-const MEMORY_PER_LARGE_BATCH = 3
-/** Only a large value makes a batch that large. */
-const LARGE_BATCH_BYTES = 16 * MIB
 
 const CAPABILITIES: DestinationCapabilities = {
   landings: new Set(['replace', 'upsert', 'append'] as const),
@@ -98,6 +84,9 @@ interface OpenRun {
   readonly partials: Map<string, PartialKey>
   /** How many columns each open writer lands. */
   readonly columnCounts: Map<StreamWriter, number>
+  readonly known: KnownTables
+  /** Columns of new tables whose rows are in the log and in memory, and not yet in their blocks. */
+  columnsInMemory: number
   nextNumber: number
   /** Something was committed: there is something to publish. */
   changed: boolean
@@ -109,6 +98,8 @@ class DuckDbDestination implements Destination {
   readonly #options: DuckDbOptions
   readonly #writers = new Set<StreamWriter>()
   #run: OpenRun | null = null
+  /** An instance without a file, for the next `open`. */
+  #prepared: Promise<Database> | null = null
   /** Commits, and statements on the control connection, one after another. */
   #queue: Promise<unknown> = Promise.resolve()
 
@@ -117,12 +108,21 @@ class DuckDbDestination implements Destination {
     this.description = `duckdb:${options.path}`
   }
 
+  prepare(): void {
+    if (this.#run || this.#prepared) return
+    // Loading DuckDB holds this thread: what was begun before gets its turn first.
+    this.#prepared = setImmediate().then(() => Database.start(this.#limits()))
+    this.#prepared.catch(() => undefined)
+  }
+
   async open(options: OpenOptions): Promise<SyncState> {
     if (this.#run) throw new TrunklineError('INTERNAL', `${this.description} is already open.`)
     try {
       options.signal?.throwIfAborted()
       const target = await inspectFile(this.#options.path, true)
-      const database = await Database.start(this.#limits())
+      const prepared = this.#prepared
+      this.#prepared = null
+      const database = await (prepared ?? Database.start(this.#limits()))
       try {
         const workspace = await this.#openWorkspace(database, target)
         try {
@@ -176,6 +176,8 @@ class DuckDbDestination implements Destination {
         states,
         partials: new Map(ours.map((partial) => [partial.stream, partial])),
         columnCounts: new Map(),
+        known: new KnownTables(control),
+        columnsInMemory: 0,
         nextNumber: Math.max(highest, ...partials.map(({ number }) => number)) + 1,
         changed: workspace.unpublished,
       }
@@ -192,7 +194,7 @@ class DuckDbDestination implements Destination {
     const state = run.states.streams.get(landing.stream)
     const fresh = state?.generation !== landing.generation
     return this.#alone(async () => {
-      const { exists: present, owner } = await findTable(run.control, landing.table)
+      const { exists: present, owner } = await run.known.find(landing.table)
       const ours = owner?.sync === run.sync && owner.stream === landing.stream
       if (present !== null && !ours && !run.adopt) throw ownedByOther(landing, owner)
       if (!fresh && present !== 'table') {
@@ -210,6 +212,8 @@ class DuckDbDestination implements Destination {
         `CREATE SCHEMA IF NOT EXISTS ${quoteName(CATALOG)}.${quoteName(landing.table.schema)}`,
       )
       await this.#makeRoom(run, landing.fields.length)
+      const number = partial ?? (ours ? owner.number : run.nextNumber++)
+      let committed = false
       const writer = await DuckDbStreamWriter.open(
         {
           database: run.database,
@@ -219,7 +223,7 @@ class DuckDbDestination implements Destination {
           sync: run.sync,
           runId: run.runId,
           epoch: run.epoch,
-          number: partial ?? (ours ? owner.number : run.nextNumber++),
+          number,
           fresh,
           resumed: partial !== null,
           present,
@@ -234,15 +238,23 @@ class DuckDbDestination implements Destination {
               await run.database.makeLogPrivate()
               await commit()
               run.changed = true
+              if (fresh) await this.#empty(run, landing.fields.length)
             }),
+          hasPartial: () => run.partials.has(landing.stream),
           onSaved: (partial) => {
             run.partials.set(landing.stream, partial)
           },
           onCommitted: () => {
+            committed = true
+            const { sync } = run
+            const { stream, generation } = landing
+            run.known.committed(landing.table, { sync, stream, number, generation })
             run.partials.delete(landing.stream)
             run.runFile.addCommit()
           },
           onEnd: (ended) => {
+            // A commit that failed may have been one all the same: the file knows.
+            if (!committed) run.known.forget()
             this.#writers.delete(ended)
             run.columnCounts.delete(ended)
           },
@@ -267,6 +279,43 @@ class DuckDbDestination implements Destination {
     run.partials.delete(landing.stream)
     run.changed = true
     return null
+  }
+
+  confirmUnchanged(streams: readonly UnchangedStream[]): Promise<ReadonlySet<string>> {
+    const run = this.#requireRun()
+    return this.#alone(async () => {
+      const ours: UnchangedStream[] = []
+      for (const stream of streams) {
+        const { exists, owner } = await run.known.find(stream.table)
+        const same = owner?.sync === run.sync && owner.stream === stream.stream
+        if (exists === 'table' && same && !run.partials.has(stream.stream)) ours.push(stream)
+      }
+      await assertLease(run.control, run.sync, run.epoch)
+      await run.database.makeLogPrivate()
+      await run.control.run('BEGIN')
+      try {
+        const confirmed = await confirmStreams(run.database.api, run.control, run, ours)
+        await run.control.run('COMMIT')
+        if (confirmed.size > 0) run.changed = true
+        for (const _ of confirmed) run.runFile.addCommit()
+        return confirmed
+      } catch (error) {
+        await run.control.run('ROLLBACK').catch(() => undefined)
+        throw await this.#failure('confirming what did not change', error)
+      }
+    })
+  }
+
+  /** Small tables never fill the log to the size at which DuckDB writes its rows to their blocks, and so would fill the memory. */
+  async #empty(run: OpenRun, columnCount: number): Promise<void> {
+    run.columnsInMemory += columnCount
+    if (!fillMemory(run.columnsInMemory)) return
+    try {
+      await run.control.run(`CHECKPOINT ${quoteName(CATALOG)}`)
+      run.columnsInMemory = 0
+    } catch {
+      // Refused while another stream is being written: the next commit tries again.
+    }
   }
 
   exampleQuery(table: TableName): string {
@@ -330,6 +379,9 @@ class DuckDbDestination implements Destination {
   }
 
   async close(): Promise<void> {
+    const prepared = this.#prepared
+    this.#prepared = null
+    await prepared?.then((database) => database.close()).catch(() => undefined)
     const run = this.#run
     if (!run) return
     this.#run = null
@@ -366,7 +418,7 @@ class DuckDbDestination implements Destination {
   #limits(): DatabaseLimits {
     const threads = this.#options.threads ?? defaultThreads()
     return {
-      memoryLimitBytes: this.#options.memoryLimitBytes ?? MEMORY_BYTES + threads * MEMORY_BYTES_PER_THREAD,
+      memoryLimitBytes: this.#options.memoryLimitBytes ?? memoryLimit(threads),
       threads,
     }
   }
@@ -375,14 +427,13 @@ class DuckDbDestination implements Destination {
   async #makeRoom(run: OpenRun, columnCount: number): Promise<void> {
     if (this.#options.memoryLimitBytes !== undefined) return
     const columns = [...run.columnCounts.values()].reduce((sum, count) => sum + count, columnCount)
-    const columnBytes = columns * MEMORY_BYTES_PER_COLUMN * this.#limits().threads
-    await run.database.allowMemory(MEMORY_BYTES_BESIDE_COLUMNS + columnBytes)
+    await run.database.allowMemory(memoryForColumns(columns, this.#limits().threads))
   }
 
   /** For a value that would not fit, unless the limit was given. */
   async #makeRoomFor(run: OpenRun, batchBytes: number): Promise<void> {
-    if (this.#options.memoryLimitBytes !== undefined || batchBytes < LARGE_BATCH_BYTES) return
-    await run.database.allowMemory(this.#limits().memoryLimitBytes + MEMORY_PER_LARGE_BATCH * batchBytes)
+    if (this.#options.memoryLimitBytes !== undefined) return
+    await run.database.allowMemory(this.#limits().memoryLimitBytes + memoryForBatch(batchBytes))
   }
 
   #requireRun(): OpenRun {

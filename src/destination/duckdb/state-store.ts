@@ -13,15 +13,8 @@ import type { OpenOptions, PartialLoad, StateEdit, StreamState, SyncState, Table
 import type { DuckDbApi, Row } from './database.js'
 import { queryRows } from './database.js'
 import { deletePartial, dropPartial, readPartials, toPartialLoad } from './partial-store.js'
-import { CATALOG, fold, foldName } from './quote.js'
+import { fold, foldName } from './quote.js'
 import { STATE, hasStateTables, toDate, toTimestamp } from './state-layout.js'
-
-export interface TableOwner {
-  readonly sync: string
-  readonly stream: string
-  readonly number: number
-  readonly generation: number
-}
 
 /** Raises the epoch of the sync and makes it ours. Returns the new epoch. */
 export async function takeLease(
@@ -161,42 +154,6 @@ function assignment(edit: StateEdit): string {
   }
 }
 
-/** The owner of a table, and whether anything of that name exists: names are compared as DuckDB does. */
-export async function findTable(
-  connection: DuckDBConnection,
-  table: TableName,
-): Promise<{ readonly exists: 'table' | 'view' | null; readonly owner: TableOwner | null }> {
-  const names = [foldName(table.schema), foldName(table.name)]
-  const relations = await queryRows(
-    connection,
-    `SELECT 'table' AS kind FROM duckdb_tables()
-      WHERE database_name = $3 AND ${fold('schema_name')} = $1 AND ${fold('table_name')} = $2
-     UNION ALL
-     SELECT 'view' FROM duckdb_views()
-      WHERE database_name = $3 AND ${fold('schema_name')} = $1 AND ${fold('view_name')} = $2`,
-    [...names, CATALOG],
-  )
-  const owners = await queryRows(
-    connection,
-    `SELECT sync, stream, number, generation FROM ${STATE}.tables
-      WHERE ${fold('schema_name')} = $1 AND ${fold('table_name')} = $2`,
-    names,
-  )
-  const kind = relations[0]?.['kind']
-  const owner = owners[0]
-  return {
-    exists: kind === 'table' || kind === 'view' ? kind : null,
-    owner: owner
-      ? {
-          sync: String(owner['sync']),
-          stream: String(owner['stream']),
-          number: Number(owner['number']),
-          generation: Number(owner['generation']),
-        }
-      : null,
-  }
-}
-
 export async function highestTableNumber(connection: DuckDBConnection): Promise<number> {
   const [row] = await queryRows(connection, `SELECT coalesce(max(number), 0) AS number FROM ${STATE}.tables`)
   return Number(row?.['number'] ?? 0)
@@ -215,6 +172,8 @@ export interface StateOrigin {
 }
 
 export interface StateWrite extends StateOrigin {
+  /** Something is saved of a load of the stream, which is over now. */
+  readonly partial: boolean
   readonly committedAt: Date
   readonly checkpoint: Checkpoint
 }
@@ -228,7 +187,7 @@ export async function writeState(
   const { sync, stream, table } = write
   const present = await readExpected(connection, write)
   const runSeq = write.expectedRunSeq
-  await deletePartial(connection, sync, stream)
+  if (write.partial) await deletePartial(connection, sync, stream)
   await connection.run(`DELETE FROM ${STATE}.state WHERE sync = $1 AND stream = $2`, [sync, stream])
   await connection.run(
     `INSERT INTO ${STATE}.state VALUES

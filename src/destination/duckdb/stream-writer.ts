@@ -55,6 +55,8 @@ export interface WriterContext {
   readonly ours: boolean
   /** Runs the commit while no other writer commits, after checking that the lease is still held. */
   readonly commitAlone: (commit: () => Promise<void>) => Promise<void>
+  /** Something is saved of a load of the stream. */
+  readonly hasPartial: () => boolean
   readonly onSaved: (partial: PartialKey) => void
   /** After the commit of the stream, not of a save. */
   readonly onCommitted: () => void
@@ -250,6 +252,7 @@ export class DuckDbStreamWriter implements StreamWriter {
       await this.#comment()
       await writeState(context.database.api, this.#connection, {
         ...this.#origin(),
+        partial: context.hasPartial(),
         committedAt: new Date(),
         checkpoint,
       })

@@ -5,7 +5,7 @@ import { TrunklineError } from '../../model/error.js'
 import type { StreamLanding, TableName } from '../contract.js'
 import { formatDuckDbType } from './column-types.js'
 import { queryRows } from './database.js'
-import { CATALOG, fold, foldName, formatTable, quoteName } from './quote.js'
+import { foldName, formatTable, quoteName, quoteTable } from './quote.js'
 
 /** When a row was found missing at the source, for soft deletes; null while it is there. */
 export const DELETED_AT = '_trunkline_deleted_at'
@@ -76,9 +76,8 @@ export async function readPresentColumns(
 ): Promise<PresentColumns> {
   const rows = await queryRows(
     connection,
-    `SELECT column_name AS name, data_type AS type FROM duckdb_columns()
-      WHERE database_name = $1 AND ${fold('schema_name')} = $2 AND ${fold('table_name')} = $3 ORDER BY column_index`,
-    [CATALOG, foldName(table.schema), foldName(table.name)],
+    // Not duckdb_columns(): it builds a row for each column of every table, 45 ms with two thousand tables.
+    `SELECT column_name AS name, column_type AS type FROM (DESCRIBE ${quoteTable(table)})`,
   )
   return new Map(
     rows.map((row) => {

@@ -23,6 +23,7 @@ import type {
   StreamWriter,
   SyncState,
   TableName,
+  UnchangedStream,
 } from '../../../src/destination/contract.js'
 import type { Step } from './model-source.js'
 
@@ -45,6 +46,8 @@ interface SavedPartial {
 /** What is on the disk. */
 export class MemoryStore {
   epoch = 0
+  /** Runs that had the destination prepare itself. */
+  prepared = 0
   readonly streams = new Map<string, SavedStream>()
   readonly tables = new Map<string, LandedRow[]>()
   readonly columns = new Map<string, readonly string[]>()
@@ -80,6 +83,10 @@ export class MemoryDestination implements Destination {
     this.#step = step
   }
 
+  prepare(): void {
+    this.store.prepared++
+  }
+
   async open(options: OpenOptions): Promise<SyncState> {
     await this.#step('open')
     this.#epoch = ++this.store.epoch
@@ -89,6 +96,25 @@ export class MemoryDestination implements Destination {
   async begin(landing: StreamLanding): Promise<StreamWriter> {
     await this.#step('begin')
     return new MemoryWriter(this.store, this.#epoch, landing, this.#step)
+  }
+
+  async confirmUnchanged(streams: readonly UnchangedStream[]): Promise<ReadonlySet<string>> {
+    await this.#step('confirm:before')
+    if (this.#epoch !== this.store.epoch) throw new TrunklineError('FENCED', 'Another run took over.')
+    const confirmed = streams.filter(({ stream, table, generation, expectedRunSeq, live }) => {
+      const saved = this.store.streams.get(stream)
+      const asExpected = saved?.runSeq === expectedRunSeq && saved.generation === generation
+      const rowsAreThere = this.store.live(`${table.schema}.${table.name}`).length === live
+      return asExpected && saved.checkpoint !== null && rowsAreThere && !this.store.partials.has(stream)
+    })
+    for (const { stream, expectedRunSeq, checkpoint } of confirmed) {
+      const saved = this.store.streams.get(stream)
+      if (saved === undefined) continue
+      const committed = { runSeq: expectedRunSeq + 1, checkpoint: formatCheckpoint(checkpoint) }
+      this.store.streams.set(stream, { ...saved, ...committed })
+    }
+    await this.#step('confirm:after')
+    return new Set(confirmed.map(({ stream }) => stream))
   }
 
   exampleQuery(): string {
