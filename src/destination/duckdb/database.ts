@@ -107,15 +107,17 @@ export class Database {
   /**
    * Makes the private folder for what does not fit in memory and for parts on their way in, removes those that crashed runs left
    * (we hold the lock of the file, so nobody else uses them), and closes every other way out of DuckDB.
+   * @param allowed further folders that may be read and written, absolute, links resolved
    */
-  async confine(beside: string, target: string): Promise<string> {
+  async confine(beside: string, target: string, allowed: readonly string[] = []): Promise<string> {
     await removeLeftovers(beside, target)
     const scratch = await mkdtemp(`${beside}${SCRATCH_SUFFIX}`)
     await chmod(scratch, 0o700)
     this.#scratchDir = scratch
     await this.#use(async (connection) => {
       await connection.run(`SET GLOBAL temp_directory = ${quoteText(scratch)}`)
-      await connection.run(`SET GLOBAL allowed_directories = [${quoteText(`${scratch}/`)}]`)
+      const folders = [scratch, ...allowed].map((folder) => quoteText(folder.replace(/\/?$/, '/')))
+      await connection.run(`SET GLOBAL allowed_directories = [${folders.join(', ')}]`)
       await connection.run('SET GLOBAL enable_external_access = false')
       await connection.run("SET GLOBAL allowed_configs = ['memory_limit']")
       await connection.run('SET GLOBAL lock_configuration = true')
