@@ -9,6 +9,7 @@ import { requireSslMode } from './config/connection-input.js'
 import { parseDestination } from './config/destination-text.js'
 import type { Environment } from './config/interpolate.js'
 import type { Destination } from './destination/contract.js'
+import type { SqlRehearsal, SqlSession } from './destination/sql-session.js'
 import { TrunklineError } from './model/error.js'
 import type { Logger } from './model/log.js'
 import type { Limits } from './model/sync-spec.js'
@@ -72,6 +73,30 @@ export async function openDestination(
   const { path, publish } = parseDestination(text)
   const { createDuckDbDestination } = await import('./destination/duckdb/duckdb-destination.js')
   return createDuckDbDestination({ path, publish, ...options })
+}
+
+export interface SqlOptions {
+  /** Folders that queries may read and exports may write. */
+  readonly allowedFolders: readonly string[]
+  /** Replace tables that no pipeline made. */
+  readonly adopt: boolean
+}
+
+/** SQL of a person's own at a destination. @throws CONFIG_INVALID, DESTINATION_LOCKED, … */
+export async function openSqlSession(text: string, options: SqlOptions): Promise<SqlSession> {
+  const { path, publish } = parseDestination(text)
+  const { openDuckDbSession } = await import('./destination/duckdb/sql-session.js')
+  return openDuckDbSession({ path, publish, ...options })
+}
+
+/** The same, tried on empty tables. */
+export async function openSqlRehearsal(
+  text: string,
+  { allowedFolders }: Pick<SqlOptions, 'allowedFolders'>,
+): Promise<SqlRehearsal> {
+  const { path } = parseDestination(text)
+  const { openDuckDbRehearsal } = await import('./destination/duckdb/sql-rehearsal.js')
+  return openDuckDbRehearsal({ path, allowedFolders })
 }
 
 /** A run that holds a destination just now, where it tells; as far as that can be known from here, it still goes on. */

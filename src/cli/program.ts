@@ -64,6 +64,17 @@ function createProgram(start: Start): Command {
     .option('-c, --config <file>', CONFIG)
     .action(start(async (...call) => (await import('./commands/plan.js')).runPlanCommand(...call)))
 
+  command(program, 'run', 'run a pipeline file of SOURCE, LOAD, CREATE TABLE and EXPORT')
+    .argument('<pipeline>', 'FILE.sf')
+    .argument('[destination]', `${DESTINATION}, or :memory: (default: warehouse.duckdb)`)
+    .option('--var <name=value>', 'a variable of the pipeline (repeatable)', collect)
+    .option('--plan', 'check everything and show the steps, without doing them')
+    .option('--allow-folder <folder>', 'SQL may read and write there, too (repeatable)', collect)
+    .option('--adopt', 'take over tables that the pipeline did not make')
+    .option('--allow-privileged-role', 'let queries run under a role that can do more than read')
+    .option('-c, --config <file>', CONFIG)
+    .action(start(async (...call) => (await import('./commands/run.js')).runRunCommand(...call)))
+
   addSelection(command(program, 'check', 'connect and say what is found there'))
     .argument('[source]', SOURCE)
     .option('-c, --config <file>', CONFIG)
