@@ -223,7 +223,7 @@ class StreamRun {
 
   async #count(window: RowWindow | null, signal: AbortSignal): Promise<StreamCount> {
     const { plan, snapshot, clock, counted } = this.#input
-    if (counted !== null && window !== null) return counted
+    if (counted !== null && this.#load.kind === 'since') return counted
     const before = clock.now()
     const count = await snapshot.count(plan.stream, { where: plan.where, window, signal })
     this.#spent.count = clock.now() - before
@@ -368,7 +368,7 @@ class StreamRun {
         rows += batch.rowCount
         this.#rowsRead += batch.rowCount
         this.#rowsLanded += batch.rowCount
-        this.#bytesRead += batch.buffer.byteLength
+        this.#bytesRead += batchBytes(batch)
         this.#signal.throwIfAborted()
       }),
     )

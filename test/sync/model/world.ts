@@ -61,6 +61,8 @@ export class World {
   store = new MemoryStore()
   readonly clock = makeClock()
   source: ModelSource
+  /** Of all runs. */
+  readonly warnings: string[] = []
 
   constructor(db = new ModelDatabase()) {
     this.db = db
@@ -77,9 +79,16 @@ export class World {
       spec: { ...SPEC, ...options.spec },
       clock: this.clock,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
-      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+      onProgress: (event) => {
+        if (event.kind === 'warning') this.warnings.push(event.message)
+        options.onProgress?.(event)
+      },
       ...(options.saveEveryMs === undefined ? {} : { saveEveryMs: options.saveEveryMs }),
     })
+  }
+
+  resync(stream: string): Promise<void> {
+    return new MemoryDestination(this.store).editState('shop', stream, { kind: 'resync' })
   }
 
   /** Runs, and says no unless every stream came through. */
