@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pg from 'pg'
@@ -253,6 +253,28 @@ describe('a pipeline', () => {
         .sort(),
     ).toEqual(['memory.csv', 'memory.sf'])
   })
+})
+
+test('a connection of trunkline.yaml is a source, and an example of files included and branches taken runs', async () => {
+  writeFileSync(
+    join(cwd, 'trunkline.yaml'),
+    `version: 1
+connections:
+  shop: { host: 127.0.0.1, port: 5432, database: ecommerce, user: readonly_user, password: hunter2 }
+`,
+  )
+  const text = 'SOURCE c FROM "shop" OPTIONS {"table": "customers"}; LOAD c FROM c;'
+  const configured = await runFile('configured.sf', text, 'configured.duckdb')
+  expect([configured.code, configured.stdout.split(' in ')[0]]).toEqual([0, 'LOAD c: 500 rows'])
+
+  const folder = join(import.meta.dirname, '../../examples/pipelines')
+  for (const name of ['report.sf', 'report-sources.sf']) cpSync(join(folder, name), join(cwd, name))
+  const report = readFileSync(join(folder, 'report.sf'), 'utf8')
+  const { code } = await runFile('report.sf', report, 'report.duckdb', '--var', 'region=eu')
+  expect(code).toBe(0)
+  const lines = readFileSync(join(cwd, 'reports', 'eu', 'top.csv'), 'utf8').split('\n')
+  expect(lines.slice(0, 2)).toEqual(['id;name;orders;total', '1;customer 1;2;1875.00'])
+  expect(lines).toHaveLength(12)
 })
 
 describe('everything is checked before anything is touched', () => {
