@@ -1,5 +1,5 @@
 /**
- * Divides the reading of a stream into splits; pure.
+ * Divides the reading of a stream into splits; pure. What the server has to say before is asked by survey-stream.
  *
  * From PostgreSQL 14 on a range of ctid is read by a Tid Range Scan, which touches only the blocks of the range, so a table is
  * divided by blocks. The last range has no end: rows that the snapshot sees can lie in blocks that the size did not count yet.
@@ -8,6 +8,10 @@
  * all leaves at once: each split is blocks [from, to) of every leaf. Naming a leaf by `tableoid` does not help: no server
  * prunes by it, so the other leaves would be scanned as well (seen in the plans of 14, 15 and 18), while a condition on ctid
  * is a Tid Range Scan on each of them. What is left is to plan and open every leaf once per split.
+ *
+ * PostgreSQL 12 and 13 have no such scan. There a large table whose rows lie in the order of its key is divided by ranges of the
+ * key, at a fifth more of the server's processor time than one scan (5 M narrow rows: 1.26 s for 1.03), and only for readers that
+ * share it; a partitioned table is read by one.
  */
 import type { CatalogStream } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
@@ -15,6 +19,7 @@ import type { SplitRange } from '../model/split-range.js'
 import { XMIN_FIELD, type Split, type StreamRead } from './contract.js'
 import type { ReadSettings } from './read-settings.js'
 import { copySql } from './read-sql.js'
+import { type KeyBounds, rangeColumn, type Survey } from './survey-stream.js'
 
 export interface PlanOptions {
   readonly settings: ReadSettings
@@ -24,6 +29,7 @@ export interface PlanOptions {
   readonly serverVersion: number
   /** Bytes of a block of the server. */
   readonly blockSize: number
+  readonly survey: Survey
 }
 
 const MIB = 1024 * 1024
@@ -41,6 +47,8 @@ const SPLITS_PER_READER = 4
 const MIN_SPLITS = 16
 /** A checkpoint lists the splits that are done. */
 const MAX_SPLITS = 2000
+/** Reading by an index is worth its price where the readers have much to share. */
+const MIN_KEY_RANGES_BYTES = 256 * MIB
 
 /** Together the splits give every row once. @throws PERMISSION_DENIED, STREAM_UNSUPPORTED */
 export function planSplits(read: StreamRead, options: PlanOptions): readonly Split[] {
@@ -57,7 +65,7 @@ export function planSplits(read: StreamRead, options: PlanOptions): readonly Spl
     })
   }
   const given = read.rows.kind === 'full' ? read.rows.ranges : undefined
-  const ranges = given ?? divide(stream, options)
+  const ranges = given ?? divide(read, options)
   return ranges.map((range, index) => ({
     stream: stream.name,
     index,
@@ -83,18 +91,70 @@ function isStored({ kind }: CatalogStream): boolean {
   return kind === 'table' || kind === 'partitioned' || kind === 'inherited' || kind === 'matview'
 }
 
-function divide(stream: CatalogStream, options: PlanOptions): readonly SplitRange[] {
-  if (!canReadByBlocks(stream, options.serverVersion)) return [{ kind: 'all' }]
-  return divideBlocks(stream, options)
+/** What {@link PlanOptions.survey} has to hold for this read; null: nothing is to be asked. */
+export function whatToAsk(
+  read: StreamRead,
+  { serverVersion, readers }: Pick<PlanOptions, 'serverVersion' | 'readers'>,
+): 'scan' | 'key_bounds' | null {
+  const { stream } = read
+  if (read.rows.kind === 'full' && read.rows.ranges !== undefined) return null
+  if (canReadByBlocks(stream, serverVersion))
+    return read.where !== null && stream.bytes >= 2 * MIN_SPLIT_BYTES ? 'scan' : null
+  const byKey =
+    serverVersion < FIRST_WITH_TID_RANGE_SCAN &&
+    readers > 1 &&
+    stream.bytes >= MIN_KEY_RANGES_BYTES &&
+    isDivisible(stream) &&
+    rangeColumn(stream) !== null
+  return byKey ? 'key_bounds' : null
+}
+
+function divide(read: StreamRead, options: PlanOptions): readonly SplitRange[] {
+  const { stream } = read
+  const { survey } = options
+  if (!survey.sequential) return [{ kind: 'all' }]
+  if (canReadByBlocks(stream, options.serverVersion)) return divideBlocks(stream, options)
+  return survey.keyBounds === null ? [{ kind: 'all' }] : divideKeys(stream, survey.keyBounds, options)
+}
+
+function divideKeys(
+  stream: CatalogStream,
+  { column, values }: KeyBounds,
+  { readers }: PlanOptions,
+): readonly SplitRange[] {
+  const count = Math.min(
+    SPLITS_PER_READER * readers,
+    Math.floor(stream.bytes / SPLIT_BYTES),
+    values.length - 1,
+  )
+  const bounds = new Set<string>()
+  for (let part = 1; part < count; part++) {
+    const value = values[Math.round((part * (values.length - 1)) / count)]
+    if (value !== undefined) bounds.add(value)
+  }
+  const inner = [...bounds]
+  if (inner.length === 0) return [{ kind: 'all' }]
+  return [null, ...inner].map((from, index) => {
+    const to = inner[index]
+    return {
+      kind: 'keys',
+      columns: [column],
+      from: from === null ? null : [from],
+      to: to === undefined ? null : [to],
+    }
+  })
 }
 
 function canReadByBlocks(stream: CatalogStream, serverVersion: number): boolean {
-  const { oddity, rowSecurity, tablePrivilege } = stream
-  if (serverVersion < FIRST_WITH_TID_RANGE_SCAN || oddity !== null) return false
-  // A policy is evaluated before any condition of ours, so that the whole table would be read for each range; and a role that
-  // may read some columns may not read ctid.
-  if (rowSecurity || !tablePrivilege) return false
-  return isStored(stream)
+  return serverVersion >= FIRST_WITH_TID_RANGE_SCAN && isDivisible(stream)
+}
+
+/**
+ * A policy is evaluated before any condition of ours, so that the whole table would be read for each range; and a role that may
+ * read some columns may not read ctid.
+ */
+function isDivisible(stream: CatalogStream): boolean {
+  return stream.oddity === null && !stream.rowSecurity && stream.tablePrivilege && isStored(stream)
 }
 
 function divideBlocks(stream: CatalogStream, options: PlanOptions): readonly SplitRange[] {

@@ -87,14 +87,19 @@ function listedWindowSql(window: RowWindow, width: bigint): string {
 
 /** The rows of the range that `read` asks for. */
 export function copySql(read: StreamRead, range: SplitRange): string {
-  const columns = read.columns.map(selectSql)
+  return `COPY (${selectSql(read, range)}) TO STDOUT (FORMAT binary)`
+}
+
+/** What {@link copySql} copies. */
+export function selectSql(read: StreamRead, range: SplitRange): string {
+  const columns = read.columns.map(columnSql)
   if (read.withXmin) columns.push(`xmin AS ${quoteIdent(XMIN_FIELD)}`)
   const conditions = [
     rangeSql(read.stream, range),
     userWhere(read.where),
     read.rows.kind === 'since' ? windowSql(read.rows.window) : null,
   ]
-  return `COPY (SELECT ${columns.join(', ')} FROM ${fromSql(read.stream)}${whereSql(conditions)}) TO STDOUT (FORMAT binary)`
+  return `SELECT ${columns.join(', ')} FROM ${fromSql(read.stream)}${whereSql(conditions)}`
 }
 
 /**
@@ -145,7 +150,7 @@ export function fromSql(stream: CatalogStream): string {
   return quoteQualified(stream.schema, stream.table)
 }
 
-function selectSql(column: ReadColumn): string {
+function columnSql(column: ReadColumn): string {
   const name = quoteIdent(column.source)
   return column.expression === name ? name : `${column.expression} AS ${name}`
 }

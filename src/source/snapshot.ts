@@ -12,7 +12,7 @@ import type { CountOptions, Snapshot, Split, StreamCount, StreamRead } from './c
 import { awaitFlushed } from './durability.js'
 import { watchAsGoodGuest } from './good-guest.js'
 import { giveBack, lend } from './lent-buffers.js'
-import { planSplits } from './plan-splits.js'
+import { planSplits, whatToAsk } from './plan-splits.js'
 import { createPace, type ReadPace } from './read-pace.js'
 import { type ReadSettings, withReadSettings } from './read-settings.js'
 import { readSplit } from './read-split.js'
@@ -20,6 +20,7 @@ import { countSql } from './read-sql.js'
 import { readSurvivingLosses } from './read-surviving-losses.js'
 import type { ReaderPool } from './reader-pool.js'
 import { startReplay, type Given } from './replay.js'
+import { isReadSequentially, NO_SURVEY, rangeColumn, readKeyBounds, type Survey } from './survey-stream.js'
 import { assertTreeUnchanged } from './tree-check.js'
 import { assertCondition } from './where-check.js'
 
@@ -131,12 +132,22 @@ export class PostgresSnapshot implements Snapshot {
 
   async plan(read: StreamRead): Promise<readonly Split[]> {
     if (read.where !== null) await assertCondition(read.stream, read.where)
-    return planSplits(read, {
-      settings: this.#settings(read.stream),
-      readers: this.maxReaders,
-      serverVersion: this.#parts.leader.serverVersion,
-      blockSize: this.#parts.blockSize,
-    })
+    const { leader, blockSize } = this.#parts
+    const facts = { readers: this.maxReaders, serverVersion: leader.serverVersion }
+    const survey = await this.#survey(read, whatToAsk(read, facts))
+    return planSplits(read, { ...facts, settings: this.#settings(read.stream), blockSize, survey })
+  }
+
+  async #survey(read: StreamRead, question: 'scan' | 'key_bounds' | null): Promise<Survey> {
+    if (question === null) return NO_SURVEY
+    const column = rangeColumn(read.stream)
+    return this.#onLeader(undefined, (leader) =>
+      withReadSettings(leader, this.#settings(read.stream), async () => {
+        if (question === 'scan') return { ...NO_SURVEY, sequential: await isReadSequentially(leader, read) }
+        const keyBounds = column === null ? null : await readKeyBounds(leader, read.stream, column)
+        return { ...NO_SURVEY, keyBounds }
+      }),
+    )
   }
 
   async *read(split: Split, options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Batch, void> {

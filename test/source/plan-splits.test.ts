@@ -6,8 +6,9 @@ import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
 import type { Xid8 } from '../../src/model/xid.js'
 import { mapColumns } from '../../src/source/column-mapping.js'
 import type { Split, StreamRead } from '../../src/source/contract.js'
-import { type PlanOptions, planSplits } from '../../src/source/plan-splits.js'
-import { makeStream } from './make-stream.js'
+import { type PlanOptions, planSplits, whatToAsk } from '../../src/source/plan-splits.js'
+import { NO_SURVEY } from '../../src/source/survey-stream.js'
+import { makeColumn, makeStream } from './make-stream.js'
 import { TYPE_OPTIONS } from './open-source.js'
 
 const MIB = 1024 * 1024
@@ -28,23 +29,31 @@ function tableOf(leafBytes: readonly number[], stream: Partial<CatalogStream> = 
   })
 }
 
+function readOf(stream: CatalogStream, read: Partial<StreamRead> = {}): StreamRead {
+  return {
+    stream,
+    columns: mapColumns(stream, TYPE_OPTIONS),
+    rows: { kind: 'full' },
+    where: null,
+    withXmin: false,
+    limits: DEFAULT_LIMITS,
+    ...read,
+  }
+}
+
 function plan(
   stream: CatalogStream,
   options: Partial<PlanOptions> = {},
   read: Partial<StreamRead> = {},
 ): readonly Split[] {
-  return planSplits(
-    {
-      stream,
-      columns: mapColumns(stream, TYPE_OPTIONS),
-      rows: { kind: 'full' },
-      where: null,
-      withXmin: false,
-      limits: DEFAULT_LIMITS,
-      ...read,
-    },
-    { settings: { rowSecurity: false }, readers: 1, serverVersion: 180_000, blockSize: BLOCK, ...options },
-  )
+  return planSplits(readOf(stream, read), {
+    settings: { rowSecurity: false },
+    readers: 1,
+    serverVersion: 180_000,
+    blockSize: BLOCK,
+    survey: NO_SURVEY,
+    ...options,
+  })
 }
 
 const rangesOf = (splits: readonly Split[]): readonly SplitRange[] => splits.map((split) => split.range)
@@ -111,6 +120,55 @@ test('ranges that are given are the splits', () => {
   expect(splits[1]?.copySql).toContain(`WHERE ("c") < ('a''b'::"pg_catalog"."text")) TO STDOUT`)
   expect(splits[2]?.copySql).toContain(`WHERE ("c") >= ('a''b'::"pg_catalog"."text")) TO STDOUT`)
   expect(plan(tableOf([1024 * MIB]), {}, { rows: { kind: 'full', ranges: [] } })).toEqual([])
+})
+
+const KEYED: Partial<CatalogStream> = {
+  columns: [makeColumn({ name: 'id', typeName: 'int8', nullable: false }), makeColumn({ number: 2 })],
+  key: { columns: ['id', 'c'], from: 'primary_key', index: 't_pkey' },
+}
+
+test('before PostgreSQL 14 a large table is divided by its key where the statistics say that it lies in its order', () => {
+  const stream = tableOf([1024 * MIB], KEYED)
+  const facts = { serverVersion: 130_022, readers: 2 }
+  const values = Array.from({ length: 101 }, (_, index) => String(index * 10))
+  expect(whatToAsk(readOf(stream), facts)).toBe('key_bounds')
+  const ranges = rangesOf(
+    plan(stream, { ...facts, survey: { sequential: true, keyBounds: { column: 'id', values } } }),
+  )
+  expect(ranges.length).toBe(8)
+  expect(ranges[0]).toEqual({ kind: 'keys', columns: ['id'], from: null, to: ['130'] })
+  expect(ranges[1]).toEqual({ kind: 'keys', columns: ['id'], from: ['130'], to: ['250'] })
+  expect(ranges[7]).toEqual({ kind: 'keys', columns: ['id'], from: ['880'], to: null })
+  const twins = { column: 'id', values: Array.from({ length: 101 }, () => '5') }
+  expect(rangesOf(plan(stream, { ...facts, survey: { sequential: true, keyBounds: twins } })).length).toBe(2)
+  expect(rangesOf(plan(stream, facts))).toEqual([{ kind: 'all' }])
+})
+
+test.each([
+  ['one reader', {}, { readers: 1 }],
+  ['a table that is not large', { bytes: 100 * MIB }, {}],
+  ['a partitioned table', { kind: 'partitioned' }, {}],
+  ['no key', { key: null }, {}],
+  ['a key without an index', { key: { columns: ['id'], from: 'declared', index: null } }, {}],
+  [
+    'a key that begins with a text, whose order a collation makes',
+    { key: { columns: ['c'], from: 'primary_key', index: 'i' } },
+    {},
+  ],
+  ['a server that can read blocks', {}, { serverVersion: 140_000 }],
+] as const)('nothing is asked for %s', (_name, stream, facts) => {
+  const table = tableOf([1024 * MIB], { ...KEYED, ...stream })
+  expect(whatToAsk(readOf(table), { serverVersion: 130_022, readers: 2, ...facts })).toBe(null)
+})
+
+test('what a condition selects by an index is one split', () => {
+  const stream = tableOf([1024 * MIB])
+  const facts = { serverVersion: 180_000, readers: 2 }
+  expect(whatToAsk(readOf(stream, { where: 'c = 1' }), facts)).toBe('scan')
+  expect(whatToAsk(readOf(tableOf([MIB]), { where: 'c = 1' }), facts)).toBe(null)
+  expect(rangesOf(plan(stream, { survey: { sequential: false, keyBounds: null } }))).toEqual([
+    { kind: 'all' },
+  ])
 })
 
 test('a window and a condition hold in each split', () => {

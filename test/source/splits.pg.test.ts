@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { rows as rowsOf, type Value } from '../../src/batch/rows.js'
 import type { CatalogStream } from '../../src/model/catalog.js'
-import type { Snapshot, Source, Split, StreamRead } from '../../src/source/contract.js'
+import type { SplitRange } from '../../src/model/split-range.js'
+import { parseXid8, type Xid8 } from '../../src/model/xid.js'
+import type { RowWindow, Snapshot, Source, Split, StreamRead } from '../../src/source/contract.js'
 import { planSplits } from '../../src/source/plan-splits.js'
+import { NO_SURVEY } from '../../src/source/survey-stream.js'
 import { onEachServer, type TestDatabase } from '../server/servers.js'
 import { discover, openSnapshot, openSource, streamNamed, TYPE_OPTIONS, withLimits } from './open-source.js'
 
@@ -69,7 +72,13 @@ function splitsOf(
       limits: withLimits({}),
       ...read,
     },
-    { settings: { rowSecurity: false }, readers, serverVersion, blockSize: BLOCK * MAGNIFIED },
+    {
+      settings: { rowSecurity: false },
+      readers,
+      serverVersion,
+      blockSize: BLOCK * MAGNIFIED,
+      survey: NO_SURVEY,
+    },
   )
 }
 
@@ -85,7 +94,11 @@ async function readAll(snapshot: Snapshot, splits: readonly Split[]): Promise<Re
 }
 
 const sorted = (rows: readonly Record<string, Value>[]): readonly string[] =>
-  rows.map((row) => JSON.stringify(Object.values(row))).sort()
+  rows
+    .map((row) =>
+      JSON.stringify(Object.values(row).map((value) => (typeof value === 'bigint' ? Number(value) : value))),
+    )
+    .sort()
 
 onEachServer('splits', (server) => {
   let database: TestDatabase
@@ -135,5 +148,206 @@ onEachServer('splits', (server) => {
       const rows = await readAll(snapshot, splits)
       expect(sorted(rows)).toEqual(await expected(`SELECT json_build_array(${columns}) FROM ${table}`))
     })
+
+    test('a condition and a window select the same rows in parts as in one', async () => {
+      for (const name of ['public.plain', 'public.tree', 'public.parent']) {
+        const stream = streamNamed(streams, name)
+        const [begin] = await database.sql('SELECT txid_current()::text AS xid')
+        const first = 100_000 * (readers + 1)
+        await database.sql(`
+          UPDATE ${name} SET v = v || '!' WHERE id % 13 = 5;
+          INSERT INTO ${name} (id, v) SELECT g, 'new' FROM generate_series(${first}, ${first + 400}) g;
+          DELETE FROM ${name} WHERE id % 11 = 3`)
+        await using snapshot = await openSnapshot(source, [stream], {
+          readers,
+          limits: withLimits({ maxConnections: 8 }),
+        })
+        const locked = streamNamed(snapshot.streams, name)
+        const window: RowWindow = {
+          horizon: parseXid8(begin?.['xid'] ?? ''),
+          xmax: parseXid8(snapshot.position.xmax),
+          wholeLeaves: [],
+        }
+        const where = 'id % 2 = 1'
+        const whole = locked.leaves[1]?.oid
+        for (const wholeLeaves of whole === undefined ? [[]] : [[], [whole]]) {
+          const rows: StreamRead['rows'] = { kind: 'since', window: { ...window, wholeLeaves } }
+          const splits = splitsOf(source, locked, { rows, where, withXmin: true })
+          expect(splits.length).toBeGreaterThan(10)
+          const { inWindow } = await snapshot.count(locked, { where, window: { ...window, wholeLeaves } })
+          const read = await readAll(snapshot, splits)
+          const [whole] = planSplits(
+            {
+              stream: locked,
+              columns: source.mapColumns(locked, TYPE_OPTIONS),
+              rows,
+              where,
+              withXmin: true,
+              limits: withLimits({}),
+            },
+            {
+              settings: { rowSecurity: false },
+              readers: 1,
+              serverVersion: 0,
+              blockSize: BLOCK,
+              survey: NO_SURVEY,
+            },
+          )
+          if (whole === undefined) throw new Error('no split was planned')
+          expect(sorted(read)).toEqual(sorted(await readAll(snapshot, [whole])))
+          expect(read.length).toBe(inWindow)
+          expect(read.length).toBeGreaterThan(100)
+        }
+      }
+    })
+
+    test('what is written while the splits are read changes nothing', async () => {
+      await database.sql(`
+        DROP TABLE IF EXISTS growing;
+        CREATE TABLE growing (id int PRIMARY KEY, v text);
+        INSERT INTO growing SELECT g, 'old' FROM generate_series(1, 20000) g`)
+      const [stream] = await discover(source, ['public.growing'])
+      if (stream === undefined) throw new Error('the table was not discovered')
+      await using snapshot = await openSnapshot(source, [stream], {
+        readers,
+        limits: withLimits({ maxConnections: 8 }),
+      })
+      const rows: Record<string, Value>[] = []
+      for (const split of splitsOf(source, streamNamed(snapshot.streams, stream.name))) {
+        await database.sql(`
+          INSERT INTO growing SELECT (SELECT max(id) FROM growing) + g, 'new' FROM generate_series(1, 500) g;
+          UPDATE growing SET v = 'newer' WHERE id % 17 = 3;
+          DELETE FROM growing WHERE id IN (SELECT id FROM growing ORDER BY random() LIMIT 200)`)
+        rows.push(...(await readAll(snapshot, [split])))
+      }
+      expect(
+        rows.map((row) => [Number(row['id']), row['v']]).sort(([a], [b]) => Number(a) - Number(b)),
+      ).toEqual(Array.from({ length: 20000 }, (_, index) => [index + 1, 'old']))
+    })
+
+    test('ranges of keys of several types, and of several columns, give every row once', async () => {
+      await database.sql(`
+        DROP TABLE IF EXISTS keyed;
+        CREATE TABLE keyed (n numeric(12,3), at timestamptz, u uuid, t text COLLATE "C", PRIMARY KEY (n, at, u, t));
+        INSERT INTO keyed SELECT g % 50 / 7.0, timestamptz '2026-01-01' + g * interval '1 minute', md5(g::text)::uuid, '''' || g
+          FROM generate_series(1, 5000) g`)
+      const [stream] = await discover(source, ['public.keyed'])
+      if (stream === undefined) throw new Error('the table was not discovered')
+      await using snapshot = await openSnapshot(source, [stream], { readers })
+      const inner = await database.sql(
+        `SELECT n::text, (at AT TIME ZONE 'UTC')::text || '+00' AS at, u::text, t FROM keyed ORDER BY n, at, u, t OFFSET 777 LIMIT 1`,
+      )
+      for (const columns of [['n'], ['at'], ['u'], ['n', 'at'], ['n', 'at', 'u', 't']]) {
+        const bound = columns.map((name) => inner[0]?.[name] ?? '')
+        const ranges: SplitRange[] = [
+          { kind: 'keys', columns, from: null, to: bound },
+          { kind: 'keys', columns, from: bound, to: null },
+        ]
+        const [below, above] = splitsOf(source, stream, { rows: { kind: 'full', ranges } })
+        if (below === undefined || above === undefined) throw new Error('the ranges were not planned')
+        const [first, second] = [await readAll(snapshot, [below]), await readAll(snapshot, [above])]
+        expect(first.length).toBeGreaterThan(0)
+        expect(second.length).toBeGreaterThan(0)
+        expect(new Set([...first, ...second].map((row) => row['u'])).size).toBe(5000)
+        expect(first.length + second.length).toBe(5000)
+      }
+    })
+  })
+
+  test.skipIf(server.major < 14)('a split is a scan of its blocks alone, on every leaf', async () => {
+    const client = await database.connect()
+    await client.query(`SET search_path = pg_catalog; SET enable_seqscan = off; SET enable_indexscan = off;
+      SET enable_indexonlyscan = off; SET enable_bitmapscan = off`)
+    for (const [name, leaves] of [
+      ['plain', 1],
+      ['tree', 6],
+      ['parent', 3],
+      ['kept', 1],
+    ] as const) {
+      for (const split of splitsOf(source, streamNamed(streams, `public.${name}`), { where: 'id > 5' })) {
+        const select = /^COPY \((.*)\) TO STDOUT \(FORMAT binary\)$/s.exec(split.copySql)?.[1] ?? ''
+        const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN (COSTS OFF) ${select}`)
+        const scans = rows.map((row) => row['QUERY PLAN']).filter((line) => / on /.test(line))
+        expect(scans.length).toBe(leaves)
+        for (const scan of scans) expect(scan).toContain('Tid Range Scan')
+      }
+    }
+    await client.end()
+  })
+
+  test('what a condition finds by an index is not divided, and what it has to look for is', async () => {
+    const stream = streamNamed(streams, 'public.plain')
+    await database.sql('ANALYZE plain')
+    await using snapshot = await openSnapshot(source, [stream], { readers: 2 })
+    const large = {
+      ...stream,
+      bytes: 2 ** 30,
+      leaves: stream.leaves.map((leaf) => ({ ...leaf, bytes: 2 ** 30 })),
+    }
+    const planned = async (where: string): Promise<number> =>
+      (
+        await snapshot.plan({
+          stream: large,
+          columns: source.mapColumns(stream, TYPE_OPTIONS),
+          rows: { kind: 'full' },
+          where,
+          withXmin: false,
+          limits: withLimits({}),
+        })
+      ).length
+    expect(await planned('id = 7')).toBe(1)
+    expect(await planned(`v <> 'x'`)).toBe(server.major < 14 ? 1 : 16)
+  })
+
+  test.skipIf(server.major >= 14)(
+    'before PostgreSQL 14 the statistics of the key divide a large table',
+    async () => {
+      const stream = streamNamed(streams, 'public.holes')
+      await database.sql(
+        'CREATE TABLE ordered (id int PRIMARY KEY, v text); INSERT INTO ordered SELECT g, $$x$$ FROM generate_series(1, 5000) g',
+      )
+      await database.sql('ANALYZE ordered')
+      const [ordered] = await discover(source, ['public.ordered'])
+      if (ordered === undefined) throw new Error('the table was not discovered')
+      await using snapshot = await openSnapshot(source, [stream, ordered], { readers: 2 })
+      const splits = await snapshot.plan({
+        stream: { ...ordered, bytes: 2 ** 30 },
+        columns: source.mapColumns(ordered, TYPE_OPTIONS),
+        rows: { kind: 'full' },
+        where: null,
+        withXmin: false,
+        limits: withLimits({}),
+      })
+      expect(splits.map((split) => split.range.kind)).toEqual(Array.from({ length: 8 }, () => 'keys'))
+      const parts = await Promise.all(splits.map((split) => readAll(snapshot, [split])))
+      expect(
+        parts
+          .flat()
+          .map((row) => Number(row['id']))
+          .sort((a, b) => a - b),
+      ).toEqual(Array.from({ length: 5000 }, (_, index) => index + 1))
+      for (const part of parts) expect(part.length).toBeGreaterThan(300)
+    },
+  )
+
+  test('counts are the same with workers of the server and without', async () => {
+    const stream = streamNamed(streams, 'public.holes')
+    const [begin] = await database.sql('SELECT txid_current()::text AS xid')
+    await database.sql(`UPDATE holes SET v = 'again' WHERE id % 9 = 0`)
+    const counts: unknown[] = []
+    for (const readers of [0, 3]) {
+      await using snapshot = await openSnapshot(source, [stream], {
+        readers,
+        limits: withLimits({ maxConnections: 8 }),
+      })
+      for (const back of [0n, 100n]) {
+        const horizon = (parseXid8(begin?.['xid'] ?? '') - back) as Xid8
+        const window = { horizon, xmax: parseXid8(snapshot.position.xmax), wholeLeaves: [] }
+        counts.push(await snapshot.count(stream, { where: null, window }))
+      }
+    }
+    expect(counts.slice(0, 2)).toEqual(counts.slice(2))
+    const [row] = await database.sql('SELECT count(*) AS n FROM holes WHERE id % 9 = 0')
+    expect(counts[0]).toMatchObject({ inWindow: Number(row?.['n']) })
   })
 })
