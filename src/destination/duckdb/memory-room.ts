@@ -17,8 +17,8 @@ const BYTES_BESIDE_COLUMNS = 64 * MIB
 const COPIES_OF_LARGE_BATCH = 3
 /** Only a large value makes a batch that large. */
 const LARGE_BATCH_BYTES = 16 * MIB
-/** What a column of a committed table takes until the next checkpoint, however few its rows: measured with 100 rows of 4 columns. */
-const BYTES_PER_COMMITTED_COLUMN = 20 * 1024
+/** What a column of text of a committed table takes until the next checkpoint, however few its rows; other types take 10 to 18 KiB. */
+const BYTES_PER_COMMITTED_COLUMN = 34 * 1024
 /** A quarter of the least limit. */
 const COMMITTED_BYTES = 32 * MIB
 

@@ -13,24 +13,24 @@ it('lands more small tables than fit into the memory limit together', async () =
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-many-tables-'))
   const fields = Array.from({ length: 100 }, (_, index): Field => ({
     name: `c${index}`,
-    type: { kind: 'int', bits: 32 },
+    type: { kind: 'text' },
     nullable: true,
   }))
-  const row = fields.map((_, index) => index)
+  const rows = Array.from({ length: 100 }, (_, index) => fields.map(({ name }) => `${name} ${index}`))
   const destination = createDuckDbDestination({
     path: join(folder, 'many.duckdb'),
     publish: 'direct',
     memoryLimitBytes: 64 * MIB,
     threads: 1,
   })
-  const tables = 50
+  const tables = 40
   await inRun(destination, runOf(), async () => {
     for (let number = 0; number < tables; number++) {
       const table = { schema: 'public', name: `t${number}` }
       const writer = await destination.begin(
         landingOf({ stream: `public.${table.name}`, table, fields, key: ['c0'] }),
       )
-      await writer.write(makeBatch(fields, [row]))
+      await writer.write(makeBatch(fields, rows))
       await writer.commit(makeCheckpoint('100'))
     }
   })
