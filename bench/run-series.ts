@@ -192,7 +192,7 @@ function toFailed({ job, table }: SeriesEntry, failure: string): AbsentJob {
     title,
     task,
     dataSet: table,
-    reason: `failed: ${said.trim().slice(0, 200).replace(/\.$/, '')}`,
+    reason: `failed: ${said.trim().slice(0, 200).replace(/[.:]$/, '')}`,
   }
 }
 

@@ -1,6 +1,7 @@
 /** Keeps results in the repository: the numbers as JSON, and what documentation shows of them. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { format, resolveConfig } from 'prettier'
 import { mergeResults } from './merge-results.js'
 import { renderChart } from './render-chart.js'
 import { renderMarkdown } from './render-table.js'
@@ -37,9 +38,18 @@ export async function saveResults(results: BenchResults, project: string): Promi
   await mkdir(join(project, 'bench/results'), { recursive: true })
   await writeFile(join(project, JSON_FILE), `${JSON.stringify(results, null, 2)}\n`)
   const text = await readFile(join(project, PAGE), 'utf8')
-  await writeFile(join(project, PAGE), replaceSection(text, renderMarkdown(results)))
+  await writeFile(
+    join(project, PAGE),
+    await inHouseStyle(replaceSection(text, renderMarkdown(results)), project),
+  )
   await writeFile(join(project, CHART), renderChart(results))
   return [JSON_FILE, PAGE, CHART]
+}
+
+/** Tables lined up, as the linter wants every page to be. */
+async function inHouseStyle(page: string, project: string): Promise<string> {
+  const filepath = join(project, PAGE)
+  return format(page, { ...(await resolveConfig(filepath)), filepath })
 }
 
 /** The same into a folder of its own, for results that are not to be published. */
