@@ -1,0 +1,156 @@
+/** Each rule by which an interrupted load is gone on with is broken in turn, and a scenario must notice. */
+import { describeMutants, type Mutant } from './describe-mutants.js'
+import type { FirstLoadScenarioName } from './model/first-load-scenarios.js'
+
+const MUTANTS: readonly Mutant<FirstLoadScenarioName>[] = [
+  {
+    rule: 'what is read again begins at the horizon of the first snapshot',
+    file: 'first-load.ts',
+    from: 'const horizon = parseXid8(progress.horizon)',
+    to: 'const horizon = parseXid8(progress.source.xmax)',
+    noticed: 'what was under way at the first snapshot is read again',
+  },
+  {
+    rule: 'the horizon stays that of the first snapshot when a later one is saved',
+    file: 'first-load.ts',
+    from: 'horizon: formatXid8(load.horizon)',
+    to: 'horizon: now.position.xmax',
+    noticed: 'what changed between any two of three snapshots is made good',
+  },
+  {
+    rule: 'what was written since is read again',
+    file: 'stream-run.ts',
+    from: '? rows : this.#catchUp(writer, this.#continuation.window)',
+    to: '? rows : this.#total',
+    noticed: 'rows of parts that are there come as they are now',
+  },
+  {
+    rule: 'what is read again takes the place of what is there',
+    file: 'stream-run.ts',
+    from: 'await writer.replaceByKey(',
+    to: 'for await (const batch of (',
+    also: {
+      from: '        this.#signal.throwIfAborted()\n      }),\n    )\n    return rows',
+      to: '        this.#signal.throwIfAborted()\n      }))) await writer.write(batch)\n    return rows',
+    },
+    noticed: 'rows of parts that are there come as they are now',
+  },
+  {
+    rule: 'keys that are gone are deleted',
+    file: 'stream-run.ts',
+    from: 'if (this.#live === this.#total && !forced) return false',
+    to: 'if (!forced) return false',
+    noticed: 'rows that are gone meanwhile go, however many',
+  },
+  {
+    rule: 'nobody is asked about deleting what nobody saw',
+    file: 'stream-run.ts',
+    from: "const unseen = this.#continuation.kind === 'resume'",
+    to: "const unseen = this.#continuation.kind === 'start' && false",
+    noticed: 'however large a share is gone that nobody saw, nobody is asked',
+  },
+  {
+    rule: 'soft or ignored deletes are for rows that somebody saw',
+    file: 'stream-run.ts',
+    from: "if (plan.deletes === 'ignore' && !resumed) return false",
+    to: "if (plan.deletes === 'ignore') return false",
+    noticed: 'rows that nobody saw are deleted although deletes are soft or ignored',
+  },
+  {
+    rule: 'storage that was rewritten is other storage',
+    file: 'first-load.ts',
+    from: 'oid === leaf.oid && filenode === leaf.filenode',
+    to: 'oid === leaf.oid && filenode !== null',
+    noticed: 'a table that was rewritten is loaded from the start',
+  },
+  {
+    rule: 'storage that was rewritten is other storage, of one partition, too',
+    file: 'first-load.ts',
+    from: 'oid === leaf.oid && filenode === leaf.filenode',
+    to: 'oid === leaf.oid && filenode !== null',
+    noticed: 'a partition that was rewritten is read whole',
+  },
+  {
+    rule: 'partitions that joined are read whole',
+    file: 'first-load.ts',
+    from: 'wholeLeaves: whole.map(({ oid }) => oid)',
+    to: 'wholeLeaves: []',
+    noticed: 'a partition exchanged for another with the same keys leaves nothing of the old one',
+  },
+  {
+    rule: 'partitions that left are forgotten',
+    file: 'first-load.ts',
+    from: 'stream: { ...progress.stream, leaves: kept }',
+    to: 'stream: progress.stream',
+    noticed: 'a partition that left for a while is read whole when it is back',
+  },
+  {
+    rule: 'what a crash of the server can undo is not saved',
+    file: 'first-load-run.ts',
+    from: 'if (durable) {',
+    to: 'if (durable || began >= 0) {',
+    noticed: 'what a crash of the server undid is not saved',
+  },
+  {
+    rule: 'what is there is as of the newest snapshot, and no older one goes on with it',
+    file: 'first-load.ts',
+    from: "if (time.kind === 'behind') throw behind(plan)",
+    to: '',
+    noticed: 'a standby that lags behind what is saved is waited for',
+  },
+  {
+    rule: 'another history is not gone on with',
+    file: 'first-load.ts',
+    from: "if (time.kind === 'rewound') return",
+    to: "if (time.kind === 'rewound' && time.what === '') return",
+    noticed: 'a promoted standby is read from the start',
+  },
+  {
+    rule: 'another server is not gone on with',
+    file: 'first-load.ts',
+    from: "if (time.kind === 'other_source') return",
+    to: "if (time.kind === 'other_source' && time.what === '') return",
+    noticed: 'another server is read from the start',
+  },
+  {
+    rule: 'other columns are other rows',
+    file: 'first-load.ts',
+    from: 'if (changed !== null) return drop(changed)',
+    to: 'if (changed === "") return drop(changed)',
+    noticed: 'a column that was added meanwhile is filled',
+  },
+  {
+    rule: 'ids that are ambiguous are not compared',
+    file: 'first-load.ts',
+    from: 'if (!isWindowUsable(horizon, xmax)) {',
+    to: 'if (!isWindowUsable(horizon, horizon)) {',
+    noticed: 'more than 2^31 transactions since the first snapshot make it begin anew',
+  },
+  {
+    rule: 'a part counts as read when all of it was written',
+    file: 'first-load-run.ts',
+    from: 'remaining: this.#waiting.map(',
+    to: 'remaining: this.#waiting.slice(1).map(',
+    noticed: 'a load goes on after what was saved and reads no part twice',
+  },
+  {
+    rule: 'a load that was reset is not gone on with',
+    file: 'engine.ts',
+    from: 'task.partial = partial\n',
+    to: 'task.partial = partial ?? task.partial\n',
+    noticed: 'a load that does not come out is begun anew, and stays so',
+  },
+  {
+    rule: 'a run that gets on is not given up',
+    file: 'engine.ts',
+    from: 'task.attempts - Math.max(0, task.savedAttempt - 1)',
+    to: 'task.attempts',
+    noticed: 'a snapshot that is lost is gone on from in the same run, as often as it takes',
+  },
+]
+
+describeMutants('a broken rule of going on with a load is noticed', {
+  entry: 'first-load-scenarios.ts',
+  export: 'firstLoadScenarios',
+  mutants: MUTANTS,
+})
