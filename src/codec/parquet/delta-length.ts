@@ -7,8 +7,8 @@
  *   zigzag least difference, byte bits of a difference, (difference to the one before − least difference) each, in whole bytes
  * The block is a multiple of 128 values and is filled up with anything. Where all lengths are one, differences take no bits.
  *
- * Measured with lineitem, whose five texts are half of its bytes: a third of the processor time of writing them PLAIN, length and
- * bytes in turn, and none that shows more for DuckDB to read.
+ * Measured with five texts like those of lineitem: 16 to 40 ns of processor time a row instead of 107 to 141 for writing them
+ * PLAIN, length and bytes in turn (Node 20, busy machine).
  */
 import type { Column } from '../../batch/batch.js'
 import type { RowRange } from '../../batch/row-range.js'
