@@ -205,8 +205,8 @@ const SIZES: Aims = { lineitem_1m: null, lineitem: null, lineitem_20m: null, nar
 
 /** Ours beside the others, on every table that one of them is measured on; the first is what they are held against. */
 const OURS_BESIDE_PEERS: readonly Job[] = [
-  readAndDrop(1, { group: 'peers', on: {} }),
-  readAndDrop(2, { group: 'peers', on: {} }),
+  readAndDrop(1, { group: 'peers', on: {}, charted: ['lineitem'] }),
+  readAndDrop(2, { group: 'peers', on: {}, charted: ['lineitem'] }),
   loadDuckDb(null, { group: 'peers', on: {}, charted: ['lineitem'] }),
   loadDuckDb(1, { group: 'peers', on: {}, charted: ['lineitem'] }),
 ].map(({ reference: _, ...job }) => ({
@@ -215,6 +215,11 @@ const OURS_BESIDE_PEERS: readonly Job[] = [
     PEER_JOBS.filter(({ task }) => task === job.task).flatMap(({ on }) => Object.entries(on)),
   ),
 }))
+
+/** Drawn where there is something of ours to draw beside them. */
+const PEERS: readonly Job[] = PEER_JOBS.map((job) =>
+  OURS_BESIDE_PEERS.some(({ task }) => task === job.task) ? { ...job, charted: ['lineitem'] } : job,
+)
 
 export const JOBS: readonly Job[] = [
   ...CONTROLS,
@@ -241,7 +246,7 @@ export const JOBS: readonly Job[] = [
   ...AGAIN,
   ...START,
   ...OURS_BESIDE_PEERS,
-  ...PEER_JOBS,
+  ...PEERS,
 ]
 
 /** What is run again and again while pgbench measures what it feels; psql shows what any reader costs. */

@@ -11,6 +11,7 @@ import { drainCommand } from './baselines.js'
 import { type BuiltDataSet, buildDataSet } from './build-data-sets.js'
 import { openPath } from './conditions.js'
 import { type DataSet, type DataSetName, describeDataSets } from './data-sets.js'
+import { GROUPS } from './groups.js'
 import { measureImpact, probeImpact } from './impact.js'
 import { type Job, NO_DATA_SET } from './job.js'
 import { IMPACT_LOADS, JOBS } from './jobs.js'
@@ -162,7 +163,7 @@ async function runOneSeries(session: Session, series: Series<RunnableJob>): Prom
   }
   await using opened = path
   const { rows, failed } = await runSeries(series, {
-    pairs: options.pairs,
+    pairs: options.pairs ?? GROUPS[series.group].rounds,
     provenance,
     // On small tables start-up decides, which is not what is aimed at.
     aimed: options.scale >= 1,
@@ -198,7 +199,8 @@ async function runImpact(session: Session): Promise<void> {
   await using path = await openPath('tcp', server)
   const { connection, url } = path
   const context = { set, connection, url, client, folder }
-  const { pairs: rounds, scale } = options
+  const rounds = options.pairs ?? GROUPS.impact.rounds
+  const { scale } = options
   session.impact.push(
     ...(await measureImpact({
       server,

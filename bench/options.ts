@@ -14,7 +14,8 @@ export interface BenchOptions {
   readonly tables: ReadonlySet<string> | null
   /** Takes also the tables that must be named. */
   readonly everything: boolean
-  readonly pairs: number
+  /** Null: as many as the group says. */
+  readonly pairs: number | null
   readonly scale: number
   readonly major: number
   readonly save: boolean
@@ -32,8 +33,9 @@ export function usage(jobs: readonly Job[]): string {
   --group a,b    only these groups of jobs:
 ${groups.join('')}  --job a,b      only these jobs
   --table a,b    only these tables: ${Object.keys(describeDataSets(1)).join(', ')}
-                 (lineitem_20m only when named here, or with --group scaling)
-  --pairs n      rounds of each job beside its baseline (default 3)
+                 (lineitem_20m only when named here, or with --group scaling;
+                 other programs on others than lineitem and lineitem_1m only when named)
+  --pairs n      rounds of each job beside its baseline (default: ${GROUP_NAMES.map((name) => `${name} ${String(GROUPS[name].rounds)}`).join(', ')})
   --scale x      rows as a multiple of the published size (default 1)
   --quick        everything once on tables of a fiftieth: does it work?
   --major n      PostgreSQL 12 to 18 (default 18)
@@ -77,7 +79,12 @@ export function parseOptions(args: readonly string[], all: readonly Job[]): Benc
     jobs: all.filter(({ name, group }) => (groups?.has(group) ?? true) && (names?.has(name) ?? true)),
     tables,
     everything: values.quick || groups?.has('scaling') === true,
-    pairs: Math.ceil(positiveNumber('pairs', values.pairs ?? (values.quick ? '1' : '3'))),
+    pairs:
+      values.pairs === undefined
+        ? values.quick
+          ? 1
+          : null
+        : Math.ceil(positiveNumber('pairs', values.pairs)),
     scale,
     major: positiveNumber('major', values.major),
     save: values.save,

@@ -44,9 +44,13 @@ export function planSeries<J extends Job>(jobs: readonly J[], choice: SeriesChoi
     .sort((a, b) => GROUP_NAMES.indexOf(a.group) - GROUP_NAMES.indexOf(b.group))
 }
 
+/** Some of the others take minutes for a table: they do one, or a part of it, unless more is named. */
+const PEER_TABLES: ReadonlySet<DataSetName> = new Set(['lineitem', 'lineitem_1m'])
+
 function tablesOf(job: Job, { tables, everything }: SeriesChoice): readonly DataSetName[] {
   return (Object.keys(job.on) as DataSetName[]).filter((table) => {
     if (tables !== null) return tables.has(table)
+    if (job.group === 'peers') return PEER_TABLES.has(table)
     return everything || !NAMED_ONLY.has(table)
   })
 }

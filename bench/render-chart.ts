@@ -3,8 +3,10 @@ import { describeMachineAndServer, describeProvenance, formatCount } from './for
 import type { AbsentJob, BenchResults, ResultRow } from './results.js'
 import { comparisons } from './verdict.js'
 
-const WIDTH = 900
-const LABEL_WIDTH = 320
+const WIDTH = 960
+const LABEL_WIDTH = 390
+/** Of a label in that space, at 13 px. */
+const LABEL_CHARACTERS = 56
 const VALUE_WIDTH = 150
 const PLOT = WIDTH - LABEL_WIDTH - VALUE_WIDTH
 const TOP = 74
@@ -138,7 +140,8 @@ function drawBar(row: ResultRow, y: number, x: (ratio: number) => number, limit:
   const middle = px(y + BAR / 2)
   const baseline = px(y + BAR / 2 + 4.5)
   const rate = row.rowCount === null ? '' : `, ${formatCount(row.rowCount / row.wallSeconds.median)} rows/s`
-  const title = row.by === 'trunkline' ? `Trunkline: ${row.title}` : row.title
+  const named = row.by !== 'trunkline' || row.title.startsWith('Trunkline')
+  const title = shorten(named ? row.title : `Trunkline: ${row.title}`)
   const cutAt = x(limit) - 14
   // Two slanted gaps, as in a broken axis.
   const cut = [0, 6].map(
@@ -154,6 +157,9 @@ function drawBar(row: ResultRow, y: number, x: (ratio: number) => number, limit:
     `  <text x="${px(x(max) + 8)}" y="${baseline}">${escape(`${median.toFixed(2)}${rate}`)}</text>`,
   ]
 }
+
+const shorten = (text: string): string =>
+  text.length <= LABEL_CHARACTERS ? text : `${text.slice(0, LABEL_CHARACTERS - 1).trimEnd()}…`
 
 const px = (value: number): string => value.toFixed(1)
 

@@ -12,7 +12,7 @@ describe('the options', () => {
     const options = parse()
     expect(options?.jobs).toEqual(JOBS)
     expect(options?.groups.has('impact')).toBe(true)
-    expect(options).toMatchObject({ tables: null, everything: false, pairs: 3, scale: 1, save: false })
+    expect(options).toMatchObject({ tables: null, everything: false, pairs: null, scale: 1, save: false })
   })
 
   it('choose by group and by name', () => {

@@ -36,7 +36,7 @@ describe('the series', () => {
       job('a', { on, task: 'load' }),
       job('b', { on, task: 'read' }),
       job('c', { on }),
-      job('d', { on, task: 'load', group: 'peers' }),
+      job('d', { on, task: 'load', group: 'shapes' }),
       job('e', { on, task: 'load', conditions: ['tcp', 'tls'] }),
     ]
     expect(planned(jobs)).toEqual([
@@ -58,6 +58,12 @@ describe('the series', () => {
       'tcp: a lineitem_1m, b lineitem_1m, a lineitem, b lineitem, a lineitem_20m, b lineitem_20m',
       'tcp: a narrow_1m, b narrow_1m',
     ])
+  })
+
+  it('run other programs on one table, unless more are named', () => {
+    const other = [job('a', { group: 'peers', on: { lineitem: null, events: null } })]
+    expect(planned(other, { everything: true })).toEqual(['tcp: a lineitem'])
+    expect(planned(other, { tables: new Set(['events']) })).toEqual(['tcp: a events'])
   })
 
   it('leave out the largest table unless it is named, and whatever is not named if anything is', () => {
