@@ -64,7 +64,8 @@ export function python(
 ): Command {
   return {
     file: installedProgram(environment, 'python'),
-    args: [peerScript(script), ...args],
+    // Without a folder of compiled scripts in the source tree.
+    args: ['-B', peerScript(script), ...args],
     shown: `python bench/peers/children/${script} ${shown.join(' ')}`,
     keepOutput: true,
   }
