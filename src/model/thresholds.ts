@@ -44,6 +44,9 @@ export const MOST_STREAMS_AT_ONCE = 4
 /** A stream of at least this much heap is long: no more of them at once than readers, so that what is half done is little. */
 export const LONG_STREAM_BYTES = 512 * MIB
 
+/** Streams that did not change are confirmed in one commit for so many. */
+export const CONFIRMED_AT_ONCE = 256
+
 /** Readers that are never exceeded without being asked for. */
 export const AUTOMATIC_READERS = 4
 /** Length of an interval of which one sample is made. */

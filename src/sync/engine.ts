@@ -1,6 +1,8 @@
 /**
  * Drives one run of a sync: discovers, plans, reads each group of streams in one snapshot, lands them, tries again what can
  * be, and reports. One stream that fails never stops the others; an error of the destination as a whole does.
+ *
+ * Longer than other files: what becomes of a stream, from the first look at it to its report, is told in one place.
  */
 import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
@@ -20,8 +22,14 @@ import { createProgress, type Progress } from './progress.js'
 import { abortedError, reportEnd, reportResult, reportRun } from './report.js'
 import { namedQueries, resolveOptions } from './resolve-options.js'
 import { decideFirstContactRetry, decideRetry, stopsTheRun, type RetryDecision } from './retry.js'
-import { runSnapshotStreams, type SnapshotStream, type WithinSnapshot } from './snapshot-streams.js'
-import { runStream } from './stream-run.js'
+import {
+  runSnapshotStreams,
+  type SnapshotStream,
+  type SnapshotStreamsOptions,
+  type WithinSnapshot,
+} from './snapshot-streams.js'
+import { runStream, type StreamResult } from './stream-run.js'
+import { UnchangedStreams } from './unchanged-streams.js'
 
 export interface RunSyncOptions {
   readonly source: Source
@@ -319,6 +327,7 @@ class SyncRun {
       oneByOne: this.#oneByOne,
       signal: AbortSignal.any([this.#signal, this.#stopped.signal, snapshot.signal]),
       run: (entry, within) => this.#runOne(entry, round, within),
+      setAside: this.#setAside(snapshot, round),
     })
     if (rest.length > 0) {
       round.again.push(...rest)
@@ -329,22 +338,27 @@ class SyncRun {
 
   /** Settles the stream or puts it among those to be tried again; rejects only when the run cannot go on. */
   async #runOne(
-    { task, stream }: SnapshotStream<Task>,
+    entry: SnapshotStream<Task>,
     round: Round,
-    { alone, ...within }: WithinSnapshot,
+    { alone, unchanged, ...within }: WithinSnapshot<Task>,
   ): Promise<void> {
+    const { task, stream } = entry
     task.startedAtMs ??= this.#clock.now()
     task.attempts++
     try {
       try {
-        task.plan = this.#plan(task, stream)
-        await this.#checkWhere(task.plan)
+        const plan = this.#plan(task, stream)
+        task.plan = plan
+        await this.#checkWhere(plan)
+        // A load that goes on has a window of its own.
+        const look = task.partial === null ? await unchanged?.look({ entry, plan, state: task.state }) : null
+        if (look?.kind === 'set_aside') return
         const result = await runStream({
           ...within,
           destination: this.#options.destination,
-          plan: task.plan,
+          plan,
           state: task.state,
-          counted: null,
+          counted: look?.counted ?? null,
           partial: task.partial,
           onPartial: (partial) => {
             this.#notePartial(task, partial)
@@ -357,23 +371,62 @@ class SyncRun {
           progress: this.#progress,
           clock: this.#clock,
         })
-        for (const warning of result.warnings) this.#progress.warn(stream.name, warning)
-        this.#settle(reportResult(this.#facts(task), result))
+        this.#settleResult(task, result)
       } catch (error) {
-        if (this.#isStopped()) {
-          round.again.push(task)
-          return
-        }
-        // What fails because the snapshot is given up fails in many ways; the snapshot knows the one reason.
-        const reason = snapshotReason(within.snapshot) ?? error
-        const saved = task.savedAttempt === task.attempts
-        const attempts = task.attempts - Math.max(0, task.savedAttempt - 1)
-        this.#failOrRetry(task, this.#onTooOld(reason, alone && !saved), round, attempts)
+        this.#afterFailure(task, error, round, { snapshot: within.snapshot, alone })
       }
     } catch (error) {
       this.#stopped.abort(error)
       throw error
     }
+  }
+
+  #settleResult(task: Task, result: StreamResult): void {
+    for (const warning of result.warnings) this.#progress.warn(task.stream.name, warning)
+    this.#settle(reportResult(this.#facts(task), result))
+  }
+
+  #afterFailure(
+    task: Task,
+    error: unknown,
+    round: Round,
+    { snapshot, alone }: Pick<WithinSnapshot<Task>, 'snapshot' | 'alone'>,
+  ): void {
+    if (this.#isStopped()) {
+      round.again.push(task)
+      return
+    }
+    // What fails because the snapshot is given up fails in many ways; the snapshot knows the one reason.
+    const reason = snapshotReason(snapshot) ?? error
+    const saved = task.savedAttempt === task.attempts
+    const attempts = task.attempts - Math.max(0, task.savedAttempt - 1)
+    this.#failOrRetry(task, this.#onTooOld(reason, alone && !saved), round, attempts)
+  }
+
+  #setAside(snapshot: Snapshot, round: Round): SnapshotStreamsOptions<Task>['setAside'] {
+    const { destination } = this.#options
+    if (this.#spec.verify || destination.confirmUnchanged === undefined) return null
+    return (fence) =>
+      new UnchangedStreams({
+        snapshot,
+        destination,
+        fence,
+        acceptNewSource: this.#spec.acceptNewSource,
+        signal: AbortSignal.any([this.#signal, this.#stopped.signal, snapshot.signal]),
+        clock: this.#clock,
+        emit: (event) => {
+          this.#progress.emit(event)
+        },
+        onConfirmed: ({ task }, result) => {
+          this.#settleResult(task, result)
+        },
+        onRefused: ({ task }) => {
+          task.attempts--
+        },
+        onFailed: ({ task }, error) => {
+          this.#afterFailure(task, error, round, { snapshot, alone: false })
+        },
+      })
   }
 
   #notePartial(task: Task, partial: PartialLoad | null): void {

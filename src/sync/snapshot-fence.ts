@@ -14,27 +14,22 @@ export class SnapshotFence {
     this.#signal = signal
   }
 
-  /** The longest wait that ended well; null while there was none. */
+  /** How long it took to hold; null while it does not. */
   get waitedMs(): number | null {
     return this.#waitedMs
   }
 
-  /** A fence that did not hold is asked for again by whoever comes later. */
+  /** What it came to holds for the whole snapshot, also that it did not hold: then each stream would wait as long in vain. */
   async pass(): Promise<Fenced> {
     this.#pending ??= this.#snapshot.awaitDurable({ signal: this.#signal })
     const asked = this.#pending
     try {
       const fenced = await asked
-      if (fenced.durable) this.#waitedMs = Math.max(this.#waitedMs ?? 0, fenced.waitedMs)
-      else this.#forget(asked)
+      if (fenced.durable) this.#waitedMs = fenced.waitedMs
       return fenced
     } catch (error) {
-      this.#forget(asked)
+      if (this.#pending === asked) this.#pending = null
       throw error
     }
-  }
-
-  #forget(asked: Promise<Fenced>): void {
-    if (this.#pending === asked) this.#pending = null
   }
 }

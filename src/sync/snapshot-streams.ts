@@ -7,6 +7,7 @@ import { SideBySide } from './side-by-side.js'
 import { SnapshotFence } from './snapshot-fence.js'
 import { StreamOrder, streamsAtOnce } from './stream-order.js'
 import type { StreamRunInput } from './stream-run.js'
+import type { UnchangedStreams } from './unchanged-streams.js'
 
 /** A task of the run with its stream as it is under the lock. */
 export interface SnapshotStream<Task> {
@@ -18,10 +19,12 @@ export interface SnapshotStream<Task> {
 }
 
 /** What a stream has of the snapshot it runs in. */
-export interface WithinSnapshot extends Pick<
+export interface WithinSnapshot<Task> extends Pick<
   StreamRunInput,
   'snapshot' | 'signal' | 'readers' | 'fence' | 'whenAllBegun'
 > {
+  /** Null where none are set aside. */
+  readonly unchanged: UnchangedStreams<SnapshotStream<Task>> | null
   /** No other stream has had any of the snapshot's time. */
   readonly alone: boolean
 }
@@ -37,7 +40,9 @@ export interface SnapshotStreamsOptions<Task> {
   /** Aborts when the snapshot or the run is given up: nothing is begun then. */
   readonly signal: AbortSignal
   /** Rejects only when the run cannot go on. */
-  readonly run: (stream: SnapshotStream<Task>, within: WithinSnapshot) => Promise<void>
+  readonly run: (stream: SnapshotStream<Task>, within: WithinSnapshot<Task>) => Promise<void>
+  /** How streams that did not change are set aside; null: they are not. */
+  readonly setAside: ((fence: SnapshotFence) => UnchangedStreams<SnapshotStream<Task>>) | null
 }
 
 /** Resolves when no stream is under way, with those that were not begun. */
@@ -47,9 +52,10 @@ export async function runSnapshotStreams<Task>(
   const { snapshot, streams, readers, signal } = options
   const fence = new SnapshotFence(snapshot, signal)
   const waitForBegun: (() => void)[] = []
+  const unchanged = options.setAside?.(fence) ?? null
   let begun = 0
   let allBegun = false
-  const order = new StreamOrder(streams)
+  let order = new StreamOrder(streams)
   const next = (running: ReadonlySet<SnapshotStream<Task>>): SnapshotStream<Task> | null => {
     if (signal.aborted) return null
     const inUse = options.mostReaders === 0 ? 0 : readers.permits.limit
@@ -71,6 +77,7 @@ export async function runSnapshotStreams<Task>(
         signal,
         readers,
         fence: () => fence.pass(),
+        unchanged,
         alone: begun++ === 0 && options.oneByOne,
         whenAllBegun: (call) => {
           if (allBegun) call()
@@ -86,6 +93,10 @@ export async function runSnapshotStreams<Task>(
     },
   })
   await runs.run()
+  if (unchanged !== null) {
+    order = new StreamOrder([...order.rest, ...(await unchanged.finish())])
+    await runs.run()
+  }
   const rest = order.rest.map(({ task }) => task)
   return { fenceMs: fence.waitedMs, readers: permits.mostInUse, rest }
 }

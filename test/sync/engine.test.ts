@@ -211,6 +211,22 @@ describe('an interruption', () => {
   }
 })
 
+describe('before anything is read', () => {
+  test('the destination prepares itself while the source is asked, and is not opened when that fails', async () => {
+    const world = shop('a')
+    const failing = world.run({
+      step(name) {
+        if (name === 'check') expect(world.store.prepared).toBe(0)
+        if (name !== 'discover') return
+        expect(world.store.prepared).toBe(1)
+        throw new TrunklineError('PERMISSION_DENIED', 'no')
+      },
+    })
+    await expect(failing).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
+    expect(world.store.epoch).toBe(0)
+  })
+})
+
 describe('streams that are not to be read', () => {
   test('paused and skipped ones are reported and left alone', async () => {
     const world = shop('a', 'b', 'c')

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, readdir, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -174,6 +174,26 @@ describe('a DuckDB file that is in use', () => {
     await expect(holder.waitFor('held')).rejects.toThrow(/Conflicting lock/)
     await second.commit(makeCheckpoint('1'))
     await destination.close()
+  })
+})
+
+describe('a DuckDB destination that prepares itself', () => {
+  it('leaves no trace when it is not opened', async () => {
+    const destination = place.create()
+    destination.prepare?.()
+    destination.prepare?.()
+    await destination.close()
+    expect(await readdir(place.folder)).toEqual([])
+  })
+
+  it('opens as it would have without, also when the file is refused at first', async () => {
+    await writeFile(place.file, 'text')
+    const destination = place.create()
+    destination.prepare?.()
+    await expect(destination.open(runOf())).rejects.toMatchObject({ code: 'DESTINATION_INVALID' })
+    await rm(place.file)
+    await inRun(destination, runOf(), () => Promise.resolve())
+    expect(await readdir(place.folder)).toEqual([path.basename(place.file)])
   })
 })
 
