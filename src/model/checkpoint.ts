@@ -3,74 +3,82 @@
  *
  * It becomes durable in the same commit as the rows. JSON with `format`; numbers wider than 53 bits are decimal text.
  */
-import { z } from 'zod'
 import { TrunklineError } from './error.js'
-import { splitRangeSchema } from './split-range.js'
+import {
+  type Shape,
+  type ShapeOf,
+  boolean,
+  list,
+  literal,
+  nullable,
+  number,
+  object,
+  oneOf,
+  pair,
+  text,
+} from './shape.js'
+import { splitRangeShape } from './split-range.js'
 
 export const CHECKPOINT_FORMAT = 1
 
-const sourcePosition = z.object({
+const sourcePosition = object({
   /** pg_control_system().system_identifier; null where the server hides it. */
-  systemIdentifier: z.string().nullable(),
-  database: z.string(),
-  timeline: z.number().nullable(),
+  systemIdentifier: nullable(text),
+  database: text,
+  timeline: nullable(number),
   /** `16/B374D848` at the snapshot: replayed on a standby, inserted on a primary. */
-  lsn: z.string().nullable(),
-  standby: z.boolean(),
+  lsn: nullable(text),
+  standby: boolean,
   /** Next transaction id at the snapshot, 64 bits. */
-  xmax: z.string(),
+  xmax: text,
 })
 
-const streamFingerprint = z.object({
-  oid: z.number(),
-  leaves: z.array(z.object({ oid: z.number(), filenode: z.number().nullable() })),
-  columns: z.array(
-    z.object({ name: z.string(), number: z.number(), sqlType: z.string(), landing: z.string() }),
-  ),
-  key: z.array(z.string()).nullable(),
-  where: z.string().nullable(),
-  sql: z.string().nullable(),
+const streamFingerprint = object({
+  oid: number,
+  leaves: list(object({ oid: number, filenode: nullable(number) })),
+  columns: list(object({ name: text, number: number, sqlType: text, landing: text })),
+  key: nullable(list(text)),
+  where: nullable(text),
+  sql: nullable(text),
 })
 
-const common = { format: z.literal(CHECKPOINT_FORMAT), source: sourcePosition, stream: streamFingerprint }
+const common = { format: literal(CHECKPOINT_FORMAT), source: sourcePosition, stream: streamFingerprint }
 
-const checkpointSchema = z.discriminatedUnion('kind', [
+const checkpointShape = oneOf({
   /** A full copy as of the snapshot; nothing to continue from. */
-  z.object({ ...common, kind: z.literal('full') }),
+  full: object({ ...common, kind: literal('full') }),
   /** Everything visible in the snapshot; the next run reads rows whose xmin is at or above the horizon. */
-  z.object({
-    ...common,
-    kind: z.literal('horizon'),
-    horizon: z.string(),
+  horizon: object(
+    { ...common, kind: literal('horizon'), horizon: text },
     /** Landed transaction ids at or above the horizon, as inclusive ranges; only for append without a key. */
-    seen: z.array(z.tuple([z.string(), z.string()])).optional(),
-  }),
-])
+    { seen: list(pair(text, text)) },
+  ),
+})
 
 /** How far a load of a new generation is: saved with the rows that are there, so that a later run goes on after them. */
-const loadProgressSchema = z.object({
-  format: z.literal(CHECKPOINT_FORMAT),
-  kind: z.literal('partial'),
+const loadProgressShape = object({
+  format: literal(CHECKPOINT_FORMAT),
+  kind: literal('partial'),
   /** The newest snapshot that rows come from: the source may not be read as of an earlier moment any more. */
   source: sourcePosition,
   /** The stream in the first snapshot. */
   stream: streamFingerprint,
   /** Of the first snapshot: what later transactions wrote is read again before the load ends. */
-  horizon: z.string(),
-  rows: z.number(),
+  horizon: text,
+  rows: number,
   /** Parts that the first snapshot divided the stream into. */
-  parts: z.number(),
+  parts: number,
   /** Those of them that are still to be read. */
-  remaining: z.array(splitRangeSchema),
+  remaining: list(splitRangeShape),
 })
 
-export type Checkpoint = z.infer<typeof checkpointSchema>
-export type LoadProgress = z.infer<typeof loadProgressSchema>
-export type SourcePosition = z.infer<typeof sourcePosition>
-export type StreamFingerprint = z.infer<typeof streamFingerprint>
+export type Checkpoint = ShapeOf<typeof checkpointShape>
+export type LoadProgress = ShapeOf<typeof loadProgressShape>
+export type SourcePosition = ShapeOf<typeof sourcePosition>
+export type StreamFingerprint = ShapeOf<typeof streamFingerprint>
 
 export function parseCheckpoint(json: string): Checkpoint {
-  return parseSaved(checkpointSchema, json)
+  return parseSaved(checkpointShape, json)
 }
 
 export function formatCheckpoint(checkpoint: Checkpoint): string {
@@ -78,14 +86,14 @@ export function formatCheckpoint(checkpoint: Checkpoint): string {
 }
 
 export function parseLoadProgress(json: string): LoadProgress {
-  return parseSaved(loadProgressSchema, json)
+  return parseSaved(loadProgressShape, json)
 }
 
 export function formatLoadProgress(progress: LoadProgress): string {
   return JSON.stringify(progress)
 }
 
-function parseSaved<Saved>(schema: z.ZodType<Saved>, json: string): Saved {
+function parseSaved<Saved>(shape: Shape<Saved>, json: string): Saved {
   let value: unknown
   try {
     value = JSON.parse(json)
@@ -102,9 +110,11 @@ function parseSaved<Saved>(schema: z.ZodType<Saved>, json: string): Saved {
       },
     )
   }
-  const parsed = schema.safeParse(value)
-  if (!parsed.success) throw malformed(parsed.error)
-  return parsed.data
+  try {
+    return shape(value, '')
+  } catch (cause) {
+    throw malformed(cause)
+  }
 }
 
 function malformed(cause: unknown): TrunklineError {

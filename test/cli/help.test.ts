@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
@@ -23,6 +25,27 @@ test('help loads nothing but the commands themselves', async () => {
   expect(
     [...loaded].filter((path) => /\/dist\/(source|destination|sync|postgres|codec|config)\//.test(path)),
   ).toEqual([])
+})
+
+test.each([
+  ['check', []],
+  ['sync', ['shop.duckdb']],
+])('%s on a connection string loads nothing that checks or reads files', async (command, args) => {
+  const folder = mkdtempSync(join(tmpdir(), 'trunkline-start-'))
+  const source = 'postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1'
+  const stderr = await promisify(execFile)(process.execPath, [MAIN, command, source, ...args], {
+    cwd: folder,
+    env: { ...process.env, NODE_DEBUG: 'esm' },
+    maxBuffer: 64 * 1024 * 1024,
+  }).then(
+    () => '',
+    (error: unknown) => String((error as { stderr?: unknown }).stderr),
+  )
+  const packages = new Set(
+    [...stderr.matchAll(/\/node_modules\/((?:@[^/' ]+\/)?[^/' ]+)/g)].map((match) => match[1]),
+  )
+  expect(packages).toContain('pg')
+  for (const heavy of ['zod', 'yaml', 'libpg-query']) expect(packages).not.toContain(heavy)
 })
 
 test('the reference names every command and every flag of them', async () => {

@@ -5,27 +5,27 @@
  */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { z } from 'zod'
+import { type ShapeOf, literal, number, object, text } from '../../model/shape.js'
 
 const REWRITE_AFTER_MS = 1000
 /** A process's own idea of when it started wanders a little with the clock. */
 const SAME_START_MS = 10_000
 
-const runNote = z.object({
-  v: z.literal(1),
-  pid: z.number(),
-  host: z.string(),
+const runNote = object({
+  v: literal(1),
+  pid: number,
+  host: text,
   /** When the process started, in milliseconds since 1970: tells a process from a later one of the same id. */
-  processStartedAt: z.number(),
-  sync: z.string(),
-  runId: z.string(),
-  startedAt: z.string(),
-  updatedAt: z.string(),
-  rows: z.number(),
-  committedStreams: z.number(),
+  processStartedAt: number,
+  sync: text,
+  runId: text,
+  startedAt: text,
+  updatedAt: text,
+  rows: number,
+  committedStreams: number,
 })
 
-export type RunNote = z.infer<typeof runNote>
+export type RunNote = ShapeOf<typeof runNote>
 
 export function runFilePath(file: string): string {
   return `${file}.trunkline-run.json`
@@ -38,8 +38,7 @@ export function processStartedAt(): number {
 /** Null where there is none, or none that can be read. */
 export async function readRunNote(file: string): Promise<RunNote | null> {
   try {
-    const parsed = runNote.safeParse(JSON.parse(await readFile(runFilePath(file), 'utf8')))
-    return parsed.success ? parsed.data : null
+    return runNote(JSON.parse(await readFile(runFilePath(file), 'utf8')), '')
   } catch {
     return null
   }

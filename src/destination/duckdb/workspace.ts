@@ -8,8 +8,8 @@
  */
 import { constants, chmod, copyFile, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { z } from 'zod'
 import { TrunklineError } from '../../model/error.js'
+import { type ShapeOf, literal, nullable, object, text } from '../../model/shape.js'
 import type { Database } from './database.js'
 import { createFile, syncPath } from './database.js'
 import type { FileClaim } from './file-claim.js'
@@ -44,12 +44,12 @@ const LOCK_CATALOG = '_trunkline_lock'
 const PUBLISHED_CATALOG = '_trunkline_published'
 
 /** Which published file a work file was copied from. */
-const baseSchema = z.object({
-  v: z.literal(1),
+const baseShape = object({
+  v: literal(1),
   /** Null: there was none. */
-  file: z.object({ ino: z.string(), size: z.string(), mtimeNs: z.string() }).nullable(),
+  file: nullable(object({ ino: text, size: text, mtimeNs: text })),
 })
-type Base = z.infer<typeof baseSchema>
+type Base = ShapeOf<typeof baseShape>
 
 export async function openAtomic(database: Database, target: DestinationFile): Promise<Workspace> {
   const published = target.path
@@ -189,8 +189,7 @@ function sameBase(left: Base, right: Base): boolean {
 
 async function readBase(file: string): Promise<Base | null> {
   try {
-    const parsed = baseSchema.safeParse(JSON.parse(await readFile(file, 'utf8')))
-    return parsed.success ? parsed.data : null
+    return baseShape(JSON.parse(await readFile(file, 'utf8')), '')
   } catch {
     return null
   }
