@@ -85,7 +85,8 @@ async function compileFile(file: string, setting: Setting, flags: RunFlags): Pro
     variables: toVariables(flags.var ?? []),
     environment: setting.env,
     connectors: new Map(connections.map((name) => [name, { kind: 'connection' as const }])),
-    include: (wanted, from) => readPipelineFile(path.isAbsolute(wanted) ? wanted : path.join(path.dirname(from.file), wanted)),
+    include: (wanted, from) =>
+      readPipelineFile(path.isAbsolute(wanted) ? wanted : path.join(path.dirname(from.file), wanted)),
     adopt: flags.adopt === true,
     allowPrivilegedRole: flags.allowPrivilegedRole === true,
   })

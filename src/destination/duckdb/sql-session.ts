@@ -9,8 +9,9 @@ import type { SqlSession, SqlStatement } from '../sql-session.js'
 import { Database, queryRows, syncPath } from './database.js'
 import { toDestinationError } from './errors.js'
 import { inspectFile } from './inspect-file.js'
+import { findTable } from './known-tables.js'
 import { CATALOG, foldName, quoteName, quoteText } from './quote.js'
-import { hasStateTables, STATE } from './state-layout.js'
+import { hasStateTables } from './state-layout.js'
 import { openAtomic, openDirect, type Workspace } from './workspace.js'
 
 export interface SqlSessionOptions {
@@ -158,19 +159,14 @@ class DuckDbSession implements SqlSession {
   /** Whether there is such a table. @throws TABLE_OWNED */
   async #assertOurs(table: string): Promise<boolean> {
     const { connection, options } = this.#parts
-    const exists = await this.#find(table)
-    const [owner] = (await hasStateTables(connection))
-      ? await queryRows(
-          connection,
-          `SELECT sync, stream FROM ${STATE}.tables WHERE lower(schema_name) = $1 AND lower(table_name) = $2`,
-          [SQL_SCHEMA, foldName(table)],
-        )
-      : []
-    if (owner !== undefined) {
+    const { exists, owner } = (await hasStateTables(connection))
+      ? await findTable(connection, { schema: SQL_SCHEMA, name: table })
+      : { exists: await this.#find(table), owner: null }
+    if (owner !== null) {
       const { sync, stream } = owner
       throw new TrunklineError(
         'TABLE_OWNED',
-        `The table ${table} belongs to the stream ${String(stream)} of the sync ${String(sync)}.`,
+        `The table ${table} belongs to the stream ${stream} of the sync ${sync}.`,
         { hint: 'Give the table of the query another name.', context: { stream: table } },
       )
     }
