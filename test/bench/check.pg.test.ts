@@ -94,6 +94,7 @@ onEachServer('the check of what landed', (server) => {
 
   it('finds a row that is in another table than at the source', async () => {
     const set = describeDataSets(SCALE).many_small
+    for (const statement of buildStatements(set)) await database.sql(statement)
     const checksum = async (): Promise<string> => {
       const [row] = await database.sql(checksumQuery(set, 'postgres', relationOf(set)))
       return row?.['checksum'] ?? ''
