@@ -133,13 +133,15 @@ function describeStream(sync: string, stream: StreamState): readonly string[] {
   ].map(escapeText)
 }
 
-function describePosition({ checkpoint, paused, skipped }: StreamState): string {
+function describePosition({ checkpoint, partial, paused, skipped }: StreamState): string {
   if (skipped) return 'nothing (skipped)'
   const position =
-    checkpoint === null
-      ? 'the beginning'
-      : checkpoint.kind === 'horizon'
-        ? `transaction ${checkpoint.horizon}`
-        : 'the beginning, as each run does'
+    partial !== null
+      ? `a load of which ${partial.progress.parts - partial.progress.remaining.length} of ${partial.progress.parts} parts are there`
+      : checkpoint === null
+        ? 'the beginning'
+        : checkpoint.kind === 'horizon'
+          ? `transaction ${checkpoint.horizon}`
+          : 'the beginning, as each run does'
   return paused ? `${position} (paused)` : position
 }

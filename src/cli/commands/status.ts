@@ -26,6 +26,8 @@ interface StreamStatus {
   readonly generation: number
   readonly runSeq: number
   readonly state: 'ok' | 'paused' | 'skipped' | 'resync'
+  /** How far a load that was interrupted is; null where there is none. */
+  readonly partial: { readonly parts: number; readonly remaining: number; readonly rows: number } | null
   readonly tooOld: boolean
 }
 
@@ -83,9 +85,21 @@ function toStatuses(state: SyncState, nowMs: number, maxAgeMs: number | null): r
       generation: stream.generation,
       runSeq: stream.runSeq,
       state: condition,
-      tooOld: maxAgeMs !== null && ageMs > maxAgeMs && condition !== 'paused' && condition !== 'skipped',
+      partial: partialOf(stream),
+      // What was never committed is as old as can be.
+      tooOld:
+        maxAgeMs !== null &&
+        (ageMs > maxAgeMs || stream.runSeq === 0) &&
+        condition !== 'paused' &&
+        condition !== 'skipped',
     }
   })
+}
+
+function partialOf({ partial }: StreamState): StreamStatus['partial'] {
+  if (partial === null) return null
+  const { parts, remaining, rows } = partial.progress
+  return { parts, remaining: remaining.length, rows }
 }
 
 function conditionOf(stream: StreamState): StreamStatus['state'] {
@@ -121,9 +135,17 @@ function describeStatus(
     formatSeconds(status.ageSeconds),
     formatCount(status.runSeq),
     formatCount(status.generation),
-    status.tooOld ? `${status.state}, too old` : status.state,
+    describeCondition(status),
   ])
   return [...lines, formatTable([heading, ...rows], new Set([3, 4, 5]))].join('\n')
+}
+
+function describeCondition({ state, partial, tooOld }: StreamStatus): string {
+  const loading =
+    partial === null
+      ? []
+      : [`${partial.parts - partial.remaining} of ${partial.parts} parts of a load are there`]
+  return [state, ...loading, ...(tooOld ? ['too old'] : [])].join(', ')
 }
 
 function toMaxAge(text: string): number {
