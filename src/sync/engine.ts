@@ -29,6 +29,7 @@ import {
   type WithinSnapshot,
 } from './snapshot-streams.js'
 import { runStream, type StreamResult } from './stream-run.js'
+import { takeTurns } from './take-turns.js'
 import { UnchangedStreams } from './unchanged-streams.js'
 
 export interface RunSyncOptions {
@@ -91,7 +92,8 @@ class SyncRun {
   /** A snapshot grew too old over several streams: from then on one has all of it. */
   #oneByOne = false
   /** Conditions are checked one after another: each check may take a connection. */
-  #checking: Promise<unknown> = Promise.resolve()
+  readonly #checkInTurn = takeTurns()
+  readonly #settleInTurn = takeTurns()
 
   constructor(options: RunSyncOptions) {
     this.#options = options
@@ -369,6 +371,7 @@ class SyncRun {
           allowMassDelete: this.#spec.allowMassDelete,
           acceptNewSource: this.#spec.acceptNewSource,
           progress: this.#progress,
+          inTurn: this.#settleInTurn,
           clock: this.#clock,
         })
         this.#settleResult(task, result)
@@ -467,9 +470,7 @@ class SyncRun {
     const stable = plan.mode !== 'full_refresh'
     const { source } = this.#options
     const { stream, where } = plan
-    const checked = this.#checking.then(() => source.checkWhere(stream, where, { stable }))
-    this.#checking = checked.catch(() => undefined)
-    await checked
+    await this.#checkInTurn(() => source.checkWhere(stream, where, { stable }))
   }
 
   /** `attempts` is counted already where the stream itself was under way. */

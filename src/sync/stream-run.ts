@@ -1,7 +1,10 @@
 /**
  * One stream in one snapshot: reads what the plan says, lands it, proves the counts, commits rows and checkpoint together.
  *
- * Everything before `commit` can be thrown away; an error anywhere leaves the destination as the last commit made it.
+ * Everything before `commit` can be thrown away; an error anywhere leaves the destination as the last commit made it. A load of a
+ * new generation is also saved on its way (`first-load-run.ts`).
+ *
+ * Longer than other files, because an attempt is one state: what is read, landed and proved counts the same rows.
  */
 import type { Checkpoint } from '../model/checkpoint.js'
 import { unreachable } from '../model/column-type.js'
@@ -51,6 +54,11 @@ export interface StreamRunInput {
   readonly fence: () => Promise<{ readonly durable: boolean; readonly waitedMs: number }>
   /** Calls when no other stream of the snapshot still has to be begun: until then the leader has better things to count. */
   readonly whenAllBegun: (call: () => void) => void
+  /**
+   * Sorting out what was landed is for one stream at a time: the destination may need all the memory it has to match or compare
+   * rows, which it does not to take them in.
+   */
+  readonly inTurn: <Result>(work: () => Promise<Result>) => Promise<Result>
   readonly clock: Clock
   readonly verify: boolean
   readonly allowMassDelete: boolean
@@ -195,8 +203,10 @@ class StreamRun {
       throw countMismatch(plan, `${arrived} rows arrived where the snapshot holds ${expected ?? 0}`)
     }
     const landedAt = this.#input.clock.now()
-    const reconciled = await this.#proveCounts(writer)
-    const verified = this.#input.verify ? await this.#verify(writer) : null
+    const { reconciled, verified } = await this.#input.inTurn(async () => ({
+      reconciled: await this.#proveCounts(writer),
+      verified: this.#input.verify ? await this.#verify(writer) : null,
+    }))
     const fenceMs = await this.#awaitDurable()
     await snapshot.assertUnchanged(plan.stream)
     this.#signal.throwIfAborted()
