@@ -211,6 +211,59 @@ describe('an interruption', () => {
   }
 })
 
+describe('several streams at once', () => {
+  test('are read beside each other, each divided among the readers', async () => {
+    const world = shop('a', 'b', 'c', 'd')
+    const report = await world.sync({
+      spec: { jobs: 3, limits: { ...DEFAULT_LIMITS, maxConnections: 5 } },
+      source: { splits: 4, batchRows: 1 },
+    })
+    expect(world.source.mostReading).toBe(3)
+    expect(report.readers).toBe(3)
+    for (const table of ['a', 'b', 'c', 'd']) world.expectExact(table)
+  })
+
+  test('wait for the disk of the server once, and are told in the order of the catalog', async () => {
+    const world = shop('c', 'a', 'b')
+    let fences = 0
+    const report = await world.sync({
+      spec: { jobs: 2 },
+      step: (name) => void (name === 'awaitDurable' && fences++),
+    })
+    expect(fences).toBe(1)
+    expect(report.streams.map(({ stream }) => stream)).toEqual(['public.c', 'public.a', 'public.b'])
+  })
+
+  test('end with the destination: those under way are stopped, and none is begun', async () => {
+    const world = shop('a', 'b', 'c', 'd')
+    let begun = 0
+    const report = await world.run({
+      spec: { jobs: 2 },
+      source: { batchRows: 1 },
+      step(name) {
+        if (name === 'begin') begun++
+        if (name === 'write' && begun >= 2) throw new TrunklineError('DESTINATION_FULL', 'no space')
+      },
+    })
+    expect(new Set(Object.values(outcomes(report)))).toEqual(new Set(['DESTINATION_FULL']))
+    expect(begun).toBeLessThan(4)
+    expect(report.snapshots).toHaveLength(1)
+  })
+
+  test('one reader is enough for any number of streams and splits', async () => {
+    const tables = Array.from({ length: 12 }, (_, index) => `t${index}`)
+    const world = shop(...tables)
+    for (const verify of [false, true]) {
+      await world.sync({ spec: { jobs: 1, verify }, source: { splits: 5, batchRows: 1 } })
+      expect(world.source.mostReading).toBeLessThanOrEqual(1)
+      for (const table of tables) world.expectExact(table)
+      world.db.auto((tx) => {
+        for (const table of tables) tx.delete(table, 3n)
+      })
+    }
+  })
+})
+
 describe('before anything is read', () => {
   test('the destination prepares itself while the source is asked, and is not opened when that fails', async () => {
     const world = shop('a')
