@@ -26,7 +26,13 @@ import type { PartialKey } from './partial-store.js'
 import { dropPartial, readPartials } from './partial-store.js'
 import { CATALOG, foldName, formatTable, quoteName } from './quote.js'
 import { KnownTables } from './known-tables.js'
-import { fillMemory, memoryForBatch, memoryForColumns, memoryLimit } from './memory-room.js'
+import {
+  fillMemory,
+  memoryForBatch,
+  memoryForColumns,
+  memoryLimit,
+  memoryOfCommitted,
+} from './memory-room.js'
 import { RunFile } from './run-file.js'
 import { createStateTables, hasStateTables } from './state-layout.js'
 import {
@@ -314,7 +320,9 @@ class DuckDbDestination implements Destination {
       await run.control.run(`CHECKPOINT ${quoteName(CATALOG)}`)
       run.columnsInMemory = 0
     } catch {
-      // Refused while another stream is being written: the next commit tries again.
+      // Refused while another stream is being written: the next commit tries again, and until then there has to be room.
+      if (this.#options.memoryLimitBytes !== undefined) return
+      await run.database.allowMemory(this.#limits().memoryLimitBytes + memoryOfCommitted(run.columnsInMemory))
     }
   }
 

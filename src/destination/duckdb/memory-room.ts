@@ -37,7 +37,12 @@ export function memoryForBatch(batchBytes: number): number {
   return batchBytes < LARGE_BATCH_BYTES ? 0 : COPIES_OF_LARGE_BATCH * batchBytes
 }
 
-/** Whether so many columns of new tables, committed since the last checkpoint, take more than their share. */
+/** Bytes that columns of new tables take, committed since the last checkpoint. */
+export function memoryOfCommitted(columns: number): number {
+  return columns * BYTES_PER_COMMITTED_COLUMN
+}
+
+/** Whether they take more than their share. */
 export function fillMemory(committedColumns: number): boolean {
-  return committedColumns * BYTES_PER_COMMITTED_COLUMN > COMMITTED_BYTES
+  return memoryOfCommitted(committedColumns) > COMMITTED_BYTES
 }
