@@ -72,8 +72,10 @@ await runSync({
   spec: {
     ...SPEC,
     name: 'crash',
-    selection: { select: ['public.t'], exclude: [] },
-    limits: { ...DEFAULT_LIMITS, batchRows: 4096 },
+    selection: { select: ['public.t', 'public.u'], exclude: [] },
+    // Both tables at once, each by readers of its own.
+    jobs: 4,
+    limits: { ...DEFAULT_LIMITS, batchRows: 4096, maxConnections: 6 },
     allowMassDelete: true,
   },
   onProgress(event) {

@@ -59,7 +59,9 @@ onServers('kill -9', (server) => {
     db = await server.createDatabase()
     await db.sql(`
       CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL, pad text NOT NULL);
-      INSERT INTO t SELECT g, 0, repeat('x', 50) FROM generate_series(1, ${ROWS}) g`)
+      INSERT INTO t SELECT g, 0, repeat('x', 50) FROM generate_series(1, ${ROWS}) g;
+      CREATE TABLE u (id int PRIMARY KEY, v int NOT NULL);
+      INSERT INTO u SELECT g, 0 FROM generate_series(1, ${ROWS}) g`)
   })
 
   async function runAndDie(warehouse: Warehouse, phase: Phase, random: () => number): Promise<string | null> {
@@ -83,6 +85,7 @@ onServers('kill -9', (server) => {
   async function change(seed: number): Promise<void> {
     await db.sql(`
       UPDATE t SET v = v + 1 WHERE id % 40 = ${seed % 40};
+      UPDATE u SET v = v + 1 WHERE id % 40 = ${seed % 40};
       DELETE FROM t WHERE id % 40 = ${(seed + 1) % 40};
       INSERT INTO t SELECT g, ${seed}, 'new' FROM generate_series(1, ${ROWS}) g WHERE g % 40 = ${(seed + 2) % 40}
         ON CONFLICT DO NOTHING`)
@@ -95,7 +98,7 @@ onServers('kill -9', (server) => {
       const warehouse = await Warehouse.create(db.url)
       const spec = {
         name: 'crash',
-        selection: { select: ['public.t'], exclude: [] },
+        selection: { select: ['public.t', 'public.u'], exclude: [] },
         allowMassDelete: true,
         verify: true,
       }
@@ -107,7 +110,8 @@ onServers('kill -9', (server) => {
           if (phase.firstLoad && kill < phase.kills - 1) continue
           await db.sql(`UPDATE t SET v = v + 1 WHERE id <= 10`)
           const report = await warehouse.sync(spec)
-          expect(streamOf(report, 'public.t').verified).toMatchObject({ equal: true })
+          for (const table of ['public.t', 'public.u'])
+            expect(streamOf(report, table).verified).toMatchObject({ equal: true })
           const [counts] = await warehouse.query(
             'SELECT count(*) AS n, count(DISTINCT id) AS ids FROM public.t',
           )
