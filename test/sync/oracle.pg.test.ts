@@ -11,7 +11,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startServer, type SpecialServer, type TestDatabase } from '../server/servers.js'
 import { inject } from 'vitest'
 import { streamOf, Warehouse } from './real.js'
+import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
 import { SCHEMA, Writers } from './writers.js'
+
+/** Read and landed at the same time as the other. */
+const BESIDE = `;
+  CREATE TABLE beside (id int PRIMARY KEY, v text);
+  INSERT INTO beside SELECT g, md5(g::text) FROM generate_series(1, 2000) g`
 
 const FULL = process.env['TRUNKLINE_ORACLE'] === 'full'
 const SEED = Number(process.env['TRUNKLINE_ORACLE_SEED'] ?? 1)
@@ -78,7 +84,13 @@ async function race(
   const result: Result = { runs: 0, wrongRuns: 0 }
   const run = async (): Promise<void> => {
     const report = await warehouse.sync(
-      { selection: { select: ['public.w'], exclude: [] }, verify: true, allowMassDelete: true },
+      {
+        selection: { select: ['public.w', 'public.beside'], exclude: [] },
+        jobs: 4,
+        limits: { ...DEFAULT_LIMITS, maxConnections: 8 },
+        verify: true,
+        allowMassDelete: true,
+      },
       {
         onProgress(event) {
           if (event.kind === 'run_started') writers.beforeSnapshot()
@@ -144,7 +156,7 @@ for (const major of MAJORS) {
       'every run equals its snapshot, while cursors lose rows',
       async () => {
         const db = await server.createDatabase()
-        await db.sql(SCHEMA)
+        await db.sql(SCHEMA + BESIDE)
         report(`${major} primary`, await race(db, db.url, { settle: () => Promise.resolve() }))
         await db.close()
       },
@@ -156,7 +168,7 @@ for (const major of MAJORS) {
         'every run on a standby equals its snapshot, while cursors lose rows',
         async () => {
           const db = await server.createDatabase()
-          await db.sql(SCHEMA)
+          await db.sql(SCHEMA + BESIDE)
           const standby = await server.startStandby({ conf: { max_standby_streaming_delay: '30s' } })
           await standby.catchUp()
           const found = await race(db, standby.url(db.name), { settle: () => standby.catchUp() })
