@@ -2,9 +2,7 @@
  * One stream in one snapshot: reads what the plan says, lands it, proves the counts, commits rows and checkpoint together.
  *
  * Everything before `commit` can be thrown away; an error anywhere leaves the destination as the last commit made it. A load of a
- * new generation is also saved on its way (`first-load-run.ts`).
- *
- * Longer than other files, because an attempt is one state: what is read, landed and proved counts the same rows.
+ * new generation is also saved on its way. The rows themselves pass through `stream-rows.ts`.
  */
 import type { Checkpoint } from '../model/checkpoint.js'
 import { unreachable } from '../model/column-type.js'
@@ -12,28 +10,19 @@ import { TrunklineError } from '../model/error.js'
 import type { StreamPhases, VerifyResult } from '../model/report.js'
 import { COUNT_BESIDE_BYTES, MASS_DELETE_MIN_ROWS, MASS_DELETE_SHARE } from '../model/thresholds.js'
 import { epochOf, parseXid8 } from '../model/xid.js'
-import { batchBytes, type Batch } from '../batch/batch.js'
 import type { Destination, PartialLoad, StreamState, StreamWriter } from '../destination/contract.js'
-import type { ReadColumn, RowWindow, Snapshot, Split, StreamCount, StreamRead } from '../source/contract.js'
-import { AppendFilter } from './append-filter.js'
+import type { ReadColumn, RowWindow, Snapshot, StreamCount } from '../source/contract.js'
 import type { Clock } from './clock.js'
 import type { LandedColumns } from './column-fingerprint.js'
 import { countBeside, type CountBeside } from './count-beside.js'
-import { decideLoad, fingerprintOf, type Load } from './fingerprint.js'
-import {
-  beginParts,
-  decideContinuation,
-  describeParts,
-  savingObstacle,
-  type Continuation,
-} from './first-load.js'
-import { FirstLoad } from './first-load-run.js'
+import { decideLoad, type Load } from './fingerprint.js'
+import { decideContinuation, describeParts, type Continuation } from './first-load.js'
 import type { MeasuredReaders } from './measured-readers.js'
 import type { StreamPlan } from './plan.js'
 import type { Progress } from './progress.js'
-import { readSplits } from './read-splits.js'
 import { SeenSet } from './seen-set.js'
 import { describeLanding, horizonCheckpoint } from './stream-landing.js'
+import { StreamRows } from './stream-rows.js'
 
 export interface StreamRunInput {
   readonly snapshot: Snapshot
@@ -138,21 +127,27 @@ class StreamRun {
   readonly #failed = new AbortController()
   readonly #signal: AbortSignal
   readonly #warnings: string[] = []
-  #rowsRead = 0
-  #rowsLanded = 0
+  readonly #rows: StreamRows
   #rowsDeleted = 0
-  #bytesRead = 0
   #total = 0
   #live: number | null = null
   #seen: SeenSet | null = null
   /** Milliseconds, by phase. */
-  readonly #spent = { count: 0, read: 0, land: 0, finish: 0 }
+  readonly #spent = { count: 0, finish: 0 }
 
   constructor(input: StreamRunInput, load: Load, continuation: Continuation) {
     this.#input = input
     this.#load = load
     this.#continuation = continuation
     this.#signal = AbortSignal.any([input.signal, this.#failed.signal])
+    this.#rows = new StreamRows({
+      ...input,
+      load,
+      continuation,
+      columns: this.#columns(),
+      generation: this.#generation(),
+      signal: this.#signal,
+    })
   }
 
   async run(): Promise<StreamResult> {
@@ -171,10 +166,9 @@ class StreamRun {
         full: load.kind !== 'since',
       })
       if (load.kind === 'since') this.#warnings.push(...load.warnings)
-      const generation = this.#generation()
-      const writer = await this.#begin(generation)
+      const writer = await this.#begin()
       try {
-        return await this.#fill(writer, { generation, expected, beside })
+        return await this.#fill(writer, { expected, beside })
       } catch (error) {
         await writer.abort()
         throw error
@@ -188,7 +182,6 @@ class StreamRun {
   async #fill(
     writer: StreamWriter,
     input: {
-      readonly generation: number
       readonly expected: number | null
       readonly beside: CountBeside | null
     },
@@ -197,7 +190,7 @@ class StreamRun {
     const load = this.#load
     const added = 'change' in load ? load.change.added : []
     if (added.length > 0 && !this.#isFresh()) await writer.alter({ add: added.map((column) => column.field) })
-    const arrived = await this.#land(writer, input)
+    const arrived = await this.#land(writer, input.expected)
     const expected = input.beside === null ? input.expected : this.#take(await input.beside.take())
     if (arrived !== expected) {
       throw countMismatch(plan, `${arrived} rows arrived where the snapshot holds ${expected ?? 0}`)
@@ -216,17 +209,17 @@ class StreamRun {
     return {
       outcome: untouched ? 'unchanged' : 'done',
       fullLoadReason: 'reason' in load ? `${load.reason}${this.#describeContinuation()}` : null,
-      generation: input.generation,
+      generation: this.#generation(),
       runSeq: (state?.runSeq ?? 0) + 1,
-      rowsRead: this.#rowsRead,
-      rowsLanded: this.#rowsLanded,
+      rowsRead: this.#rows.read,
+      rowsLanded: this.#rows.landed,
       rowsDeleted: this.#rowsDeleted,
-      bytesRead: this.#bytesRead,
+      bytesRead: this.#rows.bytes,
       sourceCount: this.#total,
       destinationCount: this.#live,
       verified,
       fenceMs,
-      phases: inSeconds(this.#spent),
+      phases: inSeconds({ ...this.#spent, ...this.#rows.spent }),
       warnings: [...plan.warnings, ...this.#warnings],
     }
   }
@@ -291,7 +284,7 @@ class StreamRun {
     return this.#isFresh() ? present + 1 : present
   }
 
-  async #begin(generation: number): Promise<StreamWriter> {
+  async #begin(): Promise<StreamWriter> {
     const { plan, snapshot, destination, state, runAt } = this.#input
     const resume = this.#continuation.kind === 'resume'
     const writer = await destination.begin({
@@ -299,7 +292,7 @@ class StreamRun {
       key: plan.key,
       keyEnforced: !plan.keyDeclared,
       landing: plan.landing,
-      generation,
+      generation: this.#generation(),
       expectedRunSeq: state?.runSeq ?? 0,
       ...(resume ? { resume } : {}),
       runAt: plan.dated ? runAt : null,
@@ -314,153 +307,11 @@ class StreamRun {
   }
 
   /** Rows that arrived of those that the count counts. `expected`: none come where it is known to be 0. */
-  async #land(
-    writer: StreamWriter,
-    { generation, expected }: { readonly generation: number; readonly expected: number | null },
-  ): Promise<number> {
+  async #land(writer: StreamWriter, expected: number | null): Promise<number> {
     if (this.#continuation.kind === 'start' && expected === 0) return 0
-    const appends = this.#input.plan.landing === 'append'
-    if (this.#load.kind !== 'new_generation' || appends) return this.#landPasses(writer)
-    const rows = await this.#landNew(writer, generation)
-    return this.#continuation.kind === 'start' ? rows : this.#catchUp(writer, this.#continuation.window)
-  }
-
-  /** The parts of a new generation that are not there yet, saved from time to time. Returns how many rows came. */
-  async #landNew(writer: StreamWriter, generation: number): Promise<number> {
-    const { plan, snapshot, destination, clock, fence, saveEveryMs, onPartial } = this.#input
-    const from = this.#continuation
-    const splits = await this.#planNew()
-    const first = { horizon: snapshot.horizon, stream: fingerprintOf(plan, this.#columns()) }
-    const ranges = splits.map(({ range }) => range)
-    const begun = savingObstacle(plan, destination.capabilities) === null ? beginParts(ranges, first) : null
-    const load = new FirstLoad({
-      snapshot,
-      plan,
-      generation,
-      parts: from.kind === 'resume' ? from.load : begun,
-      splits,
-      saveEveryMs,
-      clock,
-      fence,
-      onSaved: onPartial,
-    })
-    for (let rows = 0; ;) {
-      rows += await this.#landBatches(
-        writer,
-        this.#readParts(() => load.take()),
-        (batch) => batch,
-      )
-      if (load.isOver) return rows
-      await load.save(writer, rows)
-    }
-  }
-
-  async #planNew(): Promise<readonly Split[]> {
-    const { snapshot } = this.#input
-    const read = this.#read(this.#columns(), null, false)
-    if (this.#continuation.kind === 'start') return snapshot.plan(read)
-    const { remaining: ranges } = this.#continuation
-    return ranges.length === 0 ? [] : snapshot.plan({ ...read, rows: { kind: 'full', ranges } })
-  }
-
-  /** What was written between the first snapshot of the load and this one, by key. Returns how many rows that is. */
-  async #catchUp(writer: StreamWriter, window: RowWindow): Promise<number> {
-    let rows = 0
-    const batches = this.#batches(this.#read(this.#columns(), window, false))
-    const counted = async function* (count: (batch: Batch) => void): AsyncGenerator<Batch, void> {
-      for await (const batch of batches) {
-        count(batch)
-        yield batch
-      }
-    }
-    await writer.replaceByKey(
-      counted((batch) => {
-        rows += batch.rowCount
-        this.#rowsRead += batch.rowCount
-        this.#rowsLanded += batch.rowCount
-        this.#bytesRead += batchBytes(batch)
-        this.#signal.throwIfAborted()
-      }),
-    )
-    return rows
-  }
-
-  /** Rows of the first pass: those that the count has counted. */
-  async #landPasses(writer: StreamWriter): Promise<number> {
-    const { plan, snapshot } = this.#input
-    const load = this.#load
-    const appends = plan.landing === 'append' && !plan.dated
-    const filter = appends ? AppendFilter.for(load, snapshot, plan.stream.name) : null
-    const passes = filter?.passes ?? [{ window: load.kind === 'since' ? load.window : null }]
-    let rowsOfFirst = 0
-    for (const [index, { window }] of passes.entries()) {
-      const read = this.#read(this.#columns(), window, filter !== null)
-      const rows = await this.#landBatches(writer, this.#batches(read), (batch) =>
-        filter === null ? batch : filter.apply(batch, index),
-      )
-      if (index === 0) rowsOfFirst = rows
-    }
-    this.#seen = filter?.nextSeen() ?? null
-    return rowsOfFirst
-  }
-
-  /** Gives all of them to the destination; returns how many rows came. */
-  async #landBatches(
-    writer: StreamWriter,
-    batches: AsyncIterable<Batch>,
-    choose: (batch: Batch) => Batch,
-  ): Promise<number> {
-    const { plan, progress, readers, clock } = this.#input
-    let rows = 0
-    let waitingSince = clock.now()
-    for await (const batch of batches) {
-      const bytes = batchBytes(batch)
-      rows += batch.rowCount
-      this.#rowsRead += batch.rowCount
-      this.#bytesRead += bytes
-      const landed = choose(batch)
-      this.#rowsLanded += landed.rowCount
-      const arrivedAt = clock.now()
-      if (landed.rowCount > 0) await writer.write(landed)
-      this.#spent.read += arrivedAt - waitingSince
-      waitingSince = clock.now()
-      this.#spent.land += waitingSince - arrivedAt
-      readers.took({ bytes, waitedMs: waitingSince - arrivedAt })
-      this.#signal.throwIfAborted()
-      progress.emit({
-        kind: 'stream_progress',
-        stream: plan.stream.name,
-        rows: this.#rowsRead,
-        bytes: this.#bytesRead,
-      })
-    }
-    return rows
-  }
-
-  async *#batches(read: StreamRead): AsyncGenerator<Batch, void> {
-    const splits = [...(await this.#input.snapshot.plan(read))]
-    yield* this.#readParts(() => splits.shift() ?? null)
-  }
-
-  #readParts(take: () => Split | null): AsyncGenerator<Batch, void> {
-    const { plan, snapshot, readers } = this.#input
-    return readSplits(snapshot, take, {
-      permits: readers.permits,
-      stream: plan.stream.name,
-      signal: this.#signal,
-    })
-  }
-
-  #read(columns: readonly ReadColumn[], window: RowWindow | null, withXmin: boolean): StreamRead {
-    const { plan } = this.#input
-    return {
-      stream: plan.stream,
-      columns,
-      rows: window === null ? { kind: 'full' } : { kind: 'since', window },
-      where: plan.where,
-      withXmin,
-      limits: plan.limits,
-    }
+    const { arrived, seen } = await this.#rows.land(writer)
+    this.#seen = seen
+    return arrived
   }
 
   /**
@@ -499,7 +350,7 @@ class StreamRun {
     if (live - this.#total > maxDeleted) throw massDelete(plan, live - this.#total, live)
     const key = plan.key ?? []
     const columns = key.flatMap((name) => this.#columns().filter((column) => column.field.name === name))
-    const keys = this.#batches(this.#read(columns, null, false))
+    const keys = this.#rows.readAll(columns)
     const { deleted } = await writer.reconcileKeys(keys, { maxDeleted })
     if (!unseen) this.#rowsDeleted += deleted
   }
@@ -507,7 +358,7 @@ class StreamRun {
   async #verify(writer: StreamWriter): Promise<VerifyResult | null> {
     const { plan, destination } = this.#input
     if (plan.landing === 'append' || !destination.capabilities.verify) return null
-    const found = await writer.verify(this.#batches(this.#read(this.#columns(), null, false)))
+    const found = await writer.verify(this.#rows.readAll(this.#columns()))
     if (plan.deletes !== 'ignore' || found.unexpected === 0) return found
     return { ...found, unexpected: 0, equal: found.missing === 0 }
   }

@@ -172,9 +172,9 @@ const MUTANTS: readonly Mutant<ScenarioName>[] = [
   },
   {
     rule: 'keys are compared under the condition of the stream',
-    file: 'stream-run.ts',
+    file: 'stream-rows.ts',
     from: 'where: plan.where,\n      withXmin,',
-    to: 'where: this.#live === null ? plan.where : null,\n      withXmin,',
+    to: 'where: columns.length === plan.key?.length ? null : plan.where,\n      withXmin,',
     noticed: 'rows that stop matching the condition go',
   },
   {
