@@ -33,6 +33,7 @@ import {
   memoryLimit,
   memoryOfCommitted,
 } from './memory-room.js'
+import { ownedByOther } from './refusals.js'
 import { RunFile } from './run-file.js'
 import { createStateTables, hasStateTables } from './state-layout.js'
 import {
@@ -491,19 +492,4 @@ async function useConnection<T>(
   } finally {
     connection.closeSync()
   }
-}
-
-function ownedByOther(
-  landing: StreamLanding,
-  owner: { readonly sync: string; readonly stream: string } | null,
-): TrunklineError {
-  const table = formatTable(landing.table)
-  const message =
-    owner === null
-      ? `The table ${table} is already there and was not made by Trunkline.`
-      : `The table ${table} belongs to the stream ${owner.stream} of the sync ${owner.sync}.`
-  return new TrunklineError('TABLE_OWNED', message, {
-    hint: 'Land under another name with --name-template (for example {schema}_{table}), or take the table over with --adopt.',
-    context: { stream: landing.stream },
-  })
 }

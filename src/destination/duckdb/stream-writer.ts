@@ -17,8 +17,10 @@ import { formatComparison } from './compare-tables.js'
 import type { Database, Row } from './database.js'
 import { queryRows } from './database.js'
 import { toDestinationError } from './errors.js'
-import { foldName, formatTable, quoteName, quoteTable, quoteText } from './quote.js'
+import { formatCarry, formatComments, formatLive, matchKeys, temporary } from './landing-sql.js'
+import { foldName, formatTable, quoteName, quoteTable } from './quote.js'
 import { ParquetLoader } from './parquet-loader.js'
+import { keyDuplicate, massDelete } from './refusals.js'
 import type { PartialKey } from './partial-store.js'
 import { generationTable } from './partial-store.js'
 import { toTimestamp } from './state-layout.js'
@@ -27,7 +29,6 @@ import { writePartial, writeState } from './state-store.js'
 import type { ConstantColumn, PresentColumns } from './table-columns.js'
 import {
   DELETED_AT,
-  RUN_AT,
   assertAllPresent,
   assertSameTypes,
   formatColumns,
@@ -401,16 +402,7 @@ export class DuckDbStreamWriter implements StreamWriter {
   async #assertDistinct(from: string): Promise<void> {
     const key = this.#requireKey().map(quoteName).join(', ')
     const [found] = await this.#query(`SELECT 1 FROM ${from} GROUP BY ${key} HAVING count(*) > 1 LIMIT 1`)
-    if (!found) return
-    const { stream } = this.#landing
-    throw new TrunklineError(
-      'KEY_DUPLICATE',
-      `${stream}: two rows have the same ${this.#requireKey().join(', ')}.`,
-      {
-        hint: 'The declared key is not unique at the source, or its index is damaged. Choose another key with --primary-key, or use --mode full_refresh.',
-        context: { stream },
-      },
-    )
+    if (found) throw keyDuplicate(this.#landing.stream, this.#requireKey())
   }
 
   /** Puts the new generation in the place of the present one. Views that name the table go on to the new one. */
@@ -429,41 +421,17 @@ export class DuckDbStreamWriter implements StreamWriter {
     const { key, deletes, table } = this.#landing
     if (deletes !== 'soft' || !key) return
     const earlier = await readPresentColumns(this.#connection, table)
-    const kept = this.#fields.filter(
-      (field) => earlier.get(foldName(field.name))?.type === formatDuckDbType(field.type),
-    )
-    if (!key.every((name) => kept.some((field) => field.name === name))) return
-    const columns = kept.map((field) => quoteName(field.name))
-    const mark = quoteName(DELETED_AT)
-    const deletedAt = earlier.has(DELETED_AT) ? `coalesce(t.${mark}, $1)` : '$1'
-    await this.#query(
-      `INSERT INTO ${quoteTable(this.#target)} (${[...columns, mark].join(', ')})
-       SELECT ${columns.map((column) => `t.${column}`).join(', ')}, ${deletedAt} FROM ${quoteTable(table)} AS t
-       WHERE NOT EXISTS (SELECT 1 FROM ${quoteTable(this.#target)} AS s WHERE ${matchKeys(key)})`,
-      [this.#now()],
-    )
+    const sql = formatCarry({ from: table, columns: earlier, into: this.#target, fields: this.#fields, key })
+    if (sql !== null) await this.#query(sql, [this.#now()])
   }
 
   async #comment(): Promise<void> {
-    const table = quoteTable(this.#landing.table)
-    const { comments } = this.#landing
-    if (comments.table !== null)
-      await this.#query(`COMMENT ON TABLE ${table} IS ${quoteText(comments.table)}`)
-    for (const [column, comment] of Object.entries(comments.columns)) {
-      if (!this.#fields.some((field) => field.name === column)) continue
-      await this.#query(`COMMENT ON COLUMN ${table}.${quoteName(column)} IS ${quoteText(comment)}`)
-    }
+    const { table, comments } = this.#landing
+    for (const sql of formatComments(table, comments, this.#fields)) await this.#query(sql)
   }
 
-  /** Rows that are there as far as the source is concerned; of a dated copy, those of this run. */
   #isLive(): string {
-    const conditions = [
-      ...(this.#columns.has(DELETED_AT) ? [`${quoteName(DELETED_AT)} IS NULL`] : []),
-      ...(this.#landing.runAt === null
-        ? []
-        : [`${quoteName(RUN_AT)} = make_timestamptz(${this.#landing.runAt.getTime() * 1000})`]),
-    ]
-    return conditions.length === 0 ? 'true' : conditions.join(' AND ')
+    return formatLive(this.#columns, this.#landing.runAt)
   }
 
   #origin(): StateOrigin {
@@ -525,24 +493,4 @@ export class DuckDbStreamWriter implements StreamWriter {
       stream,
     })
   }
-}
-
-/** The key of `t` is the key of `s`. Key columns are never null. */
-function matchKeys(key: readonly string[]): string {
-  return key.map((name) => `s.${quoteName(name)} = t.${quoteName(name)}`).join(' AND ')
-}
-
-function massDelete(stream: string, gone: number, allowed: number): TrunklineError {
-  return new TrunklineError(
-    'MASS_DELETE',
-    `${stream}: ${gone} rows at the destination are no longer at the source, more than the ${allowed} that may be deleted at once.`,
-    {
-      hint: 'Check that the source is the right one and complete; if it is, run again with --allow-mass-delete.',
-      context: { stream },
-    },
-  )
-}
-
-function temporary(table: TableName): string {
-  return `temp.${quoteName(table.schema)}.${quoteName(table.name)}`
 }
