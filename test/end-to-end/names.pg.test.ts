@@ -48,8 +48,7 @@ onEachServer('names', (server) => {
       await db.sql(`DELETE FROM ${quoted(table)} WHERE "the ""key" > 18`)
     }
     const report = await copy.sync()
-    for (const stream of report.streams)
-      expect(stream).toMatchObject({ mode: 'mirror', rowsRead: 4, rowsDeleted: 2 })
+    for (const stream of report.streams) expect(stream).toMatchObject({ mode: 'mirror', rowsDeleted: 2 })
     for (const table of tables) await expectSameRows(db, copy, table)
   })
 

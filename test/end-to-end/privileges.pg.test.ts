@@ -71,7 +71,7 @@ onEachServer('a role that may not read everything', (server) => {
     expect(await copy.rows('SELECT * FROM public.b ORDER BY id')).toEqual(kept)
     await expectSameRows(db, copy, 'public.a')
     await db.sql(`GRANT SELECT ON b TO ${role.name}`)
-    expect(streamOf(await copy.run(), 'public.b')).toMatchObject({ outcome: 'done', rowsRead: 1 })
+    expect(streamOf(await copy.run(), 'public.b')).toMatchObject({ outcome: 'done' })
     await expectSameRows(db, copy, 'public.b')
   })
 
