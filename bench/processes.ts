@@ -39,13 +39,20 @@ export async function reapedCpuSeconds(): Promise<number | null> {
   return (await readUsage('self'))?.reaped ?? null
 }
 
-/** CPU seconds of a process and all its children, those that ended included: for a postmaster, the whole server. */
+/**
+ * CPU seconds of a process and all its children, those that ended included: for a postmaster, the whole server. A child that is
+ * waited for while we look is in neither place or in both, so then we look again.
+ */
 export async function familyCpuSeconds(pid: number): Promise<number | null> {
   if (!canReadProcesses) return null
-  const usage = await readUsage(pid)
-  if (usage === null) return null
-  const children = await childrenOf(pid)
-  return children.reduce((sum, child) => sum + child.own, usage.own + usage.reaped)
+  for (;;) {
+    const before = await readUsage(pid)
+    const children = await childrenOf(pid)
+    const usage = await readUsage(pid)
+    if (before === null || usage === null) return null
+    if (before.reaped !== usage.reaped) continue
+    return children.reduce((sum, child) => sum + child.own, usage.own + usage.reaped)
+  }
 }
 
 async function childrenOf(pid: number): Promise<readonly Usage[]> {
