@@ -26,13 +26,7 @@ import type { PartialKey } from './partial-store.js'
 import { dropPartial, readPartials } from './partial-store.js'
 import { CATALOG, foldName, formatTable, quoteName } from './quote.js'
 import { KnownTables } from './known-tables.js'
-import {
-  fillMemory,
-  memoryForBatch,
-  memoryForColumns,
-  memoryLimit,
-  memoryOfCommitted,
-} from './memory-room.js'
+import { fillMemory, memoryForColumns, memoryLimit, memoryOfCommitted } from './memory-room.js'
 import { ownedByOther } from './refusals.js'
 import { RunFile } from './run-file.js'
 import { createStateTables, hasStateTables } from './state-layout.js'
@@ -235,7 +229,7 @@ class DuckDbDestination implements Destination {
           resumed: partial !== null,
           present,
           ours,
-          makeRoomFor: (batchBytes) => this.#makeRoomFor(run, batchBytes),
+          makeRoomFor: (bytes) => this.#makeRoomFor(run, bytes),
           onRows: (rows) => {
             run.runFile.addRows(rows)
           },
@@ -439,10 +433,10 @@ class DuckDbDestination implements Destination {
     await run.database.allowMemory(memoryForColumns(columns, this.#limits().threads))
   }
 
-  /** For a value that would not fit, unless the limit was given. */
-  async #makeRoomFor(run: OpenRun, batchBytes: number): Promise<void> {
-    if (this.#options.memoryLimitBytes !== undefined) return
-    await run.database.allowMemory(this.#limits().memoryLimitBytes + memoryForBatch(batchBytes))
+  /** For long rows, unless the limit was given. */
+  async #makeRoomFor(run: OpenRun, bytes: number): Promise<void> {
+    if (this.#options.memoryLimitBytes !== undefined || bytes === 0) return
+    await run.database.allowMemory(this.#limits().memoryLimitBytes + bytes)
   }
 
   #requireRun(): OpenRun {

@@ -19,6 +19,7 @@ import { queryRows } from './database.js'
 import { toDestinationError } from './errors.js'
 import { formatCarry, formatComments, formatLive, matchKeys, temporary } from './landing-sql.js'
 import { foldName, formatTable, quoteName, quoteTable } from './quote.js'
+import { RowRoom } from './memory-room.js'
 import { ParquetLoader } from './parquet-loader.js'
 import { keyDuplicate, massDelete } from './refusals.js'
 import type { PartialKey } from './partial-store.js'
@@ -61,8 +62,8 @@ export interface WriterContext {
   readonly onSaved: (partial: PartialKey) => void
   /** After the commit of the stream, not of a save. */
   readonly onCommitted: () => void
-  /** Before a batch is loaded; what it takes depends on its bytes where one value is large. */
-  readonly makeRoomFor: (batchBytes: number) => Promise<void>
+  /** Before rows are loaded that take so many bytes beside the limit. */
+  readonly makeRoomFor: (bytes: number) => Promise<void>
   readonly onRows: (rows: number) => void
   readonly onEnd: (writer: StreamWriter) => void
 }
@@ -78,6 +79,7 @@ export class DuckDbStreamWriter implements StreamWriter {
   #fields: readonly Field[]
   #columns: PresentColumns = new Map()
   #loader: ParquetLoader | null = null
+  readonly #room = new RowRoom()
   /** There are staged rows that the target does not have yet. */
   #staged = false
   #loaderCount = 0
@@ -115,7 +117,7 @@ export class DuckDbStreamWriter implements StreamWriter {
     if (batch.rowCount === 0) return
     try {
       this.#loader ??= await this.#openLoader()
-      await this.#context.makeRoomFor(batch.buffer.byteLength)
+      await this.#context.makeRoomFor(this.#room.add(batch))
       await this.#loader.write(batch)
       this.#context.onRows(batch.rowCount)
     } catch (error) {
@@ -362,9 +364,10 @@ export class DuckDbStreamWriter implements StreamWriter {
     const table = { schema: 'main', name: `${label}_${this.#context.number}` }
     await this.#query(`CREATE TEMP TABLE ${temporary(table)} (${formatColumns(fields, constants)})`)
     const loader = this.#loadInto(temporary(table), fields, constants)
+    const room = new RowRoom()
     try {
       for await (const batch of batches) {
-        await this.#context.makeRoomFor(batch.buffer.byteLength)
+        await this.#context.makeRoomFor(room.add(batch))
         await loader.write(batch)
       }
       await loader.finish()
