@@ -43,12 +43,17 @@ onEachServer('names', (server) => {
     await copy.sync()
     for (const table of tables) await expectSameRows(db, copy, table)
 
+    // Transactions of other tests on this server hold the horizon back as long as they run.
+    const isSettled = async (): Promise<boolean> =>
+      (await copy.sync()).streams.every(({ outcome }) => outcome === 'unchanged')
+    await expect.poll(isSettled, { timeout: 60_000 }).toBe(true)
     for (const table of tables) {
       await db.sql(`UPDATE ${quoted(table)} SET ${quote(NAMES[0] ?? '')} = 'new' WHERE "the ""key" < 5`)
       await db.sql(`DELETE FROM ${quoted(table)} WHERE "the ""key" > 18`)
     }
     const report = await copy.sync()
-    for (const stream of report.streams) expect(stream).toMatchObject({ mode: 'mirror', rowsDeleted: 2 })
+    for (const stream of report.streams)
+      expect(stream).toMatchObject({ mode: 'mirror', rowsRead: 4, rowsDeleted: 2 })
     for (const table of tables) await expectSameRows(db, copy, table)
   })
 
