@@ -14,17 +14,19 @@ export interface SurvivingOptions {
   readonly logger: Logger
 }
 
-/** Whatever ends three connections in one split would end more. */
-const MAX_READERS_PER_SPLIT = 3
+/** Whatever ends this many readers of one split, one after the other and without a batch between, would end more. */
+const MAX_LOSSES_IN_A_ROW = 5
 
-/** @throws what the last reader died of, and every error that is not a loss of its reader */
+/** @throws what the last reader of several died of, and every error that is not a loss of its reader */
 export async function* readSurvivingLosses(
   split: Split,
   options: SurvivingOptions,
 ): AsyncGenerator<Batch, void> {
   const { readers, signal, logger } = options
   const given: Given = { batches: 0, digest: 0 }
-  for (let attempt = 1; ; attempt++) {
+  let lossesInARow = 0
+  for (;;) {
+    const givenBefore = given.batches
     const reader = await readers.acquire(signal)
     if (reader === null) {
       yield* options.readOnLeader(given)
@@ -36,7 +38,8 @@ export async function* readSurvivingLosses(
     } catch (error) {
       const lost = reader.failure !== null && error instanceof TrunklineError && error.retry === 'safe'
       const canRepeat = given.batches === 0 || split.repeatable
-      if (!lost || !canRepeat || signal.aborted || attempt === MAX_READERS_PER_SPLIT) throw error
+      lossesInARow = given.batches > givenBefore ? 1 : lossesInARow + 1
+      if (!lost || !canRepeat || signal.aborted || lossesInARow === MAX_LOSSES_IN_A_ROW) throw error
       logger.warn({ code: error.code, stream: split.stream }, 'a reader was lost; another one takes over')
     } finally {
       readers.release(reader)
