@@ -10,7 +10,7 @@ import type { Catalog, CatalogStream } from '../model/catalog.js'
 import type { SourcePosition } from '../model/checkpoint.js'
 import type { SplitRange } from '../model/split-range.js'
 import type { Field } from '../model/column-type.js'
-import type { Limits, Selection, SpecialValue } from '../model/sync-spec.js'
+import type { Limits, ReadMethod, Selection, SpecialValue } from '../model/sync-spec.js'
 import type { Xid8 } from '../model/xid.js'
 
 export interface Source extends AsyncDisposable {
@@ -101,7 +101,8 @@ export interface Snapshot extends AsyncDisposable {
   /** Splits may be read in any order and by several readers; one split per stream unless parallel reading applies. */
   plan(read: StreamRead): Promise<readonly Split[]>
   /**
-   * Reads one split. Completes only after the whole stream arrived: trailer, CopyDone, `COPY n` with n = rows decoded.
+   * Reads one split. Completes only after the whole stream arrived: trailer, CopyDone, `COPY n` with n = rows decoded; of the
+   * other methods, every message of the exchange and as many rows as its command tags say.
    * A returned (not exhausted) iterator cancels the read.
    */
   read(split: Split, options?: { readonly signal?: AbortSignal }): AsyncIterable<Batch>
@@ -154,6 +155,8 @@ export interface StreamRead {
   readonly where: string | null
   /** Adds {@link XMIN_FIELD} as the last column. */
   readonly withXmin: boolean
+  /** Absent: `copy`. All give the same batches. */
+  readonly method?: ReadMethod
   readonly limits: Limits
 }
 
@@ -187,8 +190,10 @@ export interface Split {
   readonly index: number
   /** The part of the stream that it is. */
   readonly range: SplitRange
-  /** The whole COPY statement. */
-  readonly copySql: string
+  /** How the server is asked for the rows. */
+  readonly method: ReadMethod
+  /** The SELECT of the rows. */
+  readonly selectSql: string
   readonly columns: readonly DecoderColumn[]
   readonly maxFieldBytes: number
   readonly batchBytes: number

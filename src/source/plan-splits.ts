@@ -18,7 +18,7 @@ import { TrunklineError } from '../model/error.js'
 import type { SplitRange } from '../model/split-range.js'
 import { XMIN_FIELD, type Split, type StreamRead } from './contract.js'
 import type { ReadSettings } from './read-settings.js'
-import { copySql } from './read-sql.js'
+import { selectSql } from './read-sql.js'
 import { type KeyBounds, rangeColumn, type Survey } from './survey-stream.js'
 
 export interface PlanOptions {
@@ -70,7 +70,8 @@ export function planSplits(read: StreamRead, options: PlanOptions): readonly Spl
     stream: stream.name,
     index,
     range,
-    copySql: copySql(read, range),
+    method: read.method ?? 'copy',
+    selectSql: selectSql(read, range),
     columns: decoded,
     maxFieldBytes: limits.maxFieldBytes,
     batchBytes: limits.batchBytes,

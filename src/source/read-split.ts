@@ -7,6 +7,7 @@ import type { Connection, CopyOut } from '../postgres/connection.js'
 import type { Split } from './contract.js'
 import { createThrottle, type ReadPace } from './read-pace.js'
 import { withReadSettings } from './read-settings.js'
+import { copySql } from './read-sql.js'
 
 export interface SplitReadOptions {
   /** Awaited, which is how the reader is held back. */
@@ -60,7 +61,7 @@ async function copySplit(
   let copy: CopyOut | null = null
   let complete = false
   try {
-    copy = await connection.copyOut(split.copySql, {
+    copy = await connection.copyOut(copySql(split.selectSql), {
       stallTimeoutMs: split.stallTimeoutMs,
       isAlive: () => isBackendWorking(connection),
     })

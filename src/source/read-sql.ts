@@ -85,12 +85,11 @@ function listedWindowSql(window: RowWindow, width: bigint): string {
   return window.wholeLeaves.length === 0 ? listed : `(${listed} OR ${leavesSql(window)})`
 }
 
-/** The rows of the range that `read` asks for. */
-export function copySql(read: StreamRead, range: SplitRange): string {
-  return `COPY (${selectSql(read, range)}) TO STDOUT (FORMAT binary)`
+export function copySql(selectSql: string): string {
+  return `COPY (${selectSql}) TO STDOUT (FORMAT binary)`
 }
 
-/** What {@link copySql} copies. */
+/** The rows of the range that `read` asks for. */
 export function selectSql(read: StreamRead, range: SplitRange): string {
   const columns = read.columns.map(columnSql)
   if (read.withXmin) columns.push(`xmin AS ${quoteIdent(XMIN_FIELD)}`)

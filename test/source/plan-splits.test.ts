@@ -69,10 +69,10 @@ test('a large table is divided by 64 MiB of heap, the last split without an end'
   expect(splits.length).toBe(32)
   expect(splits[1]?.range).toEqual({ kind: 'blocks', leaf: 7, from: 8192, to: 16384 })
   expect(splits[31]?.range).toEqual({ kind: 'blocks', leaf: 7, from: 31 * 8192, to: null })
-  expect(splits[1]?.copySql).toContain(
+  expect(splits[1]?.selectSql).toContain(
     `WHERE ctid >= '(8192,0)'::pg_catalog.tid AND ctid < '(16384,0)'::pg_catalog.tid`,
   )
-  expect(splits[31]?.copySql).toMatch(/WHERE ctid >= '\(253952,0\)'::pg_catalog.tid\) TO STDOUT/)
+  expect(splits[31]?.selectSql).toMatch(/WHERE ctid >= '\(253952,0\)'::pg_catalog.tid$/)
   expect(splits.map((split) => split.index)).toEqual([...splits.keys()])
 })
 
@@ -117,8 +117,8 @@ test('ranges that are given are the splits', () => {
   ]
   const splits = plan(tableOf([1024 * MIB]), {}, { rows: { kind: 'full', ranges } })
   expect(rangesOf(splits)).toEqual(ranges)
-  expect(splits[1]?.copySql).toContain(`WHERE ("c") < ('a''b'::"pg_catalog"."text")) TO STDOUT`)
-  expect(splits[2]?.copySql).toContain(`WHERE ("c") >= ('a''b'::"pg_catalog"."text")) TO STDOUT`)
+  expect(splits[1]?.selectSql).toContain(`WHERE ("c") < ('a''b'::"pg_catalog"."text")`)
+  expect(splits[2]?.selectSql).toContain(`WHERE ("c") >= ('a''b'::"pg_catalog"."text")`)
   expect(plan(tableOf([1024 * MIB]), {}, { rows: { kind: 'full', ranges: [] } })).toEqual([])
 })
 
@@ -174,7 +174,7 @@ test('what a condition selects by an index is one split', () => {
 test('a window and a condition hold in each split', () => {
   const window = { horizon: 5n as Xid8, xmax: 9n as Xid8, wholeLeaves: [3] }
   for (const split of plan(tableOf([512 * MIB]), {}, { rows: { kind: 'since', window }, where: 'c > 1' })) {
-    expect(split.copySql).toMatch(
+    expect(split.selectSql).toMatch(
       /WHERE ctid >= .* AND \(\nc > 1\n\) AND \(\(pg_catalog\.age\(xmin\).* OR tableoid IN \(3\)\)/s,
     )
   }

@@ -4,7 +4,7 @@ import type { SplitRange } from '../../src/model/split-range.js'
 import type { Xid8 } from '../../src/model/xid.js'
 import { mapColumns } from '../../src/source/column-mapping.js'
 import type { RowWindow, StreamRead } from '../../src/source/contract.js'
-import { copySql, countSql, windowSql } from '../../src/source/read-sql.js'
+import { copySql, countSql, selectSql, windowSql } from '../../src/source/read-sql.js'
 import { makeColumn, makeStream } from './make-stream.js'
 import { TYPE_OPTIONS } from './open-source.js'
 
@@ -30,7 +30,7 @@ function readOf(read: Partial<StreamRead>): StreamRead {
 }
 
 test('a full read selects the columns from the table with whatever belongs to it', () => {
-  expect(copySql(readOf({}), ALL)).toBe('COPY (SELECT "c" FROM "s"."t") TO STDOUT (FORMAT binary)')
+  expect(copySql(selectSql(readOf({}), ALL))).toBe('COPY (SELECT "c" FROM "s"."t") TO STDOUT (FORMAT binary)')
 })
 
 test('names are quoted, and an expression takes the name of its column', () => {
@@ -39,13 +39,13 @@ test('names are quoted, and an expression takes the name of its column', () => {
     table: 't;--',
     columns: [makeColumn({ name: 'a"b', typeName: 'inet' })],
   })
-  expect(copySql(readOf({ stream }), ALL)).toBe(
+  expect(copySql(selectSql(readOf({ stream }), ALL))).toBe(
     `COPY (SELECT CASE WHEN "a""b" IS DISTINCT FROM NULL THEN pg_catalog.format('%s', "a""b") END AS "a""b" FROM "S"""."t;--") TO STDOUT (FORMAT binary)`,
   )
 })
 
 test('a condition stands in parentheses of its own, on lines of its own, before the window', () => {
-  const sql = copySql(
+  const sql = selectSql(
     readOf({ where: 'a -- b', rows: { kind: 'since', window: windowOf(100n, 200n) }, withXmin: true }),
     ALL,
   )
@@ -100,7 +100,7 @@ test('for workers of the server a short window is a list of the low halves of it
 
 test('a query is read from its own text, which a comment at its end cannot leave', () => {
   const stream = makeStream({ kind: 'query', sql: 'SELECT 1 AS c -- done' })
-  expect(copySql(readOf({ stream }), ALL)).toBe(
+  expect(copySql(selectSql(readOf({ stream }), ALL))).toBe(
     'COPY (SELECT "c" FROM (\nSELECT 1 AS c -- done\n) AS "query") TO STDOUT (FORMAT binary)',
   )
 })

@@ -265,8 +265,9 @@ onEachServer('splits', (server) => {
       ['kept', 1],
     ] as const) {
       for (const split of splitsOf(source, streamNamed(streams, `public.${name}`), { where: 'id > 5' })) {
-        const select = /^COPY \((.*)\) TO STDOUT \(FORMAT binary\)$/s.exec(split.copySql)?.[1] ?? ''
-        const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN (COSTS OFF) ${select}`)
+        const { rows } = await client.query<{ 'QUERY PLAN': string }>(
+          `EXPLAIN (COSTS OFF) ${split.selectSql}`,
+        )
         const scans = rows.map((row) => row['QUERY PLAN']).filter((line) => / on /.test(line))
         expect(scans.length).toBe(leaves)
         for (const scan of scans) expect(scan).toContain('Tid Range Scan')

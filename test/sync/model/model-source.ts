@@ -208,7 +208,8 @@ class ModelSnapshotReader implements Snapshot {
       stream: read.stream.name,
       index,
       range,
-      copySql: JSON.stringify({
+      method: 'copy',
+      selectSql: JSON.stringify({
         where: read.where,
         columns: read.columns.map((column) => column.source),
         types: read.columns.map((column) => column.field.type.kind),
@@ -270,7 +271,7 @@ class ModelSnapshotReader implements Snapshot {
 
   async *#readSplit(split: Split, options?: { readonly signal?: AbortSignal }): AsyncGenerator<Batch> {
     await this.#source.step('read:open')
-    const asked = JSON.parse(split.copySql) as {
+    const asked = JSON.parse(split.selectSql) as {
       where: string | null
       columns: (keyof Row)[]
       types: string[]

@@ -610,14 +610,14 @@ function restoreBeforeUpdates(world: World): World {
   return restored
 }
 
-/** A source whose COPY leaves out the first batch of the reads that `which` picks. */
+/** A source whose read leaves out the first batch of the reads that `which` picks. */
 function loseFirstBatch(source: World['source'], which: (sql: string) => boolean): World['source'] {
   const open = source.openSnapshot.bind(source)
   source.openSnapshot = async (streams, options) => {
     const snapshot = await open(streams, options)
     const read = snapshot.read.bind(snapshot)
     snapshot.read = async function* (split, options) {
-      let first = which(split.copySql)
+      let first = which(split.selectSql)
       for await (const batch of read(split, options)) {
         if (!first) yield batch
         first = false
