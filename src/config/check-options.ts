@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { TrunklineError } from '../model/error.js'
 import type { Limits, StreamOptions } from '../model/sync-spec.js'
 import { DEFAULT_LIMITS } from '../model/thresholds.js'
-import { SYNC_OPTION_KEYS } from './file-schema.js'
+import { SYNC_OPTION_KEYS, jitter } from './file-schema.js'
 import { toConfigError } from './issues.js'
 import { STREAM_KEYS, streamSchema, toCamelCase, toSnakeCase } from './stream-schema.js'
 import type { SyncOptions } from './sync-options.js'
@@ -64,6 +64,10 @@ function checkLimits(limits: Partial<Limits>): Partial<Limits> {
     if (!Object.hasOwn(DEFAULT_LIMITS, key)) {
       throw toUnknownLimit(key)
     }
+    if (key === 'retryJitter') {
+      checkJitter(value)
+      continue
+    }
     const mayBeNull = DEFAULT_LIMITS[key as keyof Limits] === null
     if (!(mayBeNull && value === null) && !limitNumber.safeParse(value).success) {
       throw new TrunklineError('CONFIG_INVALID', `limits.${key}: must be a number.`, {
@@ -72,6 +76,17 @@ function checkLimits(limits: Partial<Limits>): Partial<Limits> {
     }
   }
   return limits
+}
+
+function checkJitter(value: unknown): void {
+  if (jitter.safeParse(value).success) return
+  throw new TrunklineError(
+    'CONFIG_INVALID',
+    'limits.retryJitter: must be two factors, the smaller one first.',
+    {
+      hint: 'As [0.5, 1.5]: each pause is multiplied by a chance number between them.',
+    },
+  )
 }
 
 function toUnknownLimit(key: string): TrunklineError {

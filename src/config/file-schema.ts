@@ -60,6 +60,12 @@ export const CONNECTION_KEYS = {
 const connectionObject = z.strictObject(CONNECTION_KEYS).partial()
 const connectionSchema = z.union([name, connectionObject])
 
+const factor = z.number().nonnegative()
+/** Two factors, the smaller one first. */
+export const jitter = z
+  .tuple([factor, factor], { error: () => 'must be two factors, such as [0.5, 1.5]' })
+  .refine(([low, high]) => low <= high, { error: () => 'must be two factors, the smaller one first' })
+
 const LIMIT_KEYS = {
   max_connections: wholeNumber(1).describe('Connections to the source, all together.'),
   max_snapshot_age: duration.describe('After which the snapshot is let go in an orderly way.'),
@@ -77,8 +83,20 @@ const LIMIT_KEYS = {
   max_field_bytes: size.describe('A larger value is an error.'),
   batch_bytes: size.describe('Target size of a batch in memory.'),
   batch_rows: wholeNumber(1).describe('Most rows in a batch.'),
-  max_attempts: wholeNumber(1),
-  first_retry_delay: duration,
+  statement_timeout: duration.describe('Longest time of one statement, kept by the server; 0s: none.'),
+  max_attempts: wholeNumber(1).describe('Attempts at a stream.'),
+  first_retry_delay: duration.describe('First pause between two attempts; each one doubles.'),
+  max_retry_delay: duration.describe('Longest pause between two attempts.'),
+  retry_jitter: jitter.describe('Each pause is multiplied by a chance number between these two.'),
+  min_connections: wholeNumber(0).describe('Connections kept open between two uses.'),
+  idle_timeout: duration.describe('After which other connections are closed that nobody uses.'),
+  connection_max_age: duration.describe('A connection this old is not used for another transaction.'),
+  breaker_failures: wholeNumber(0).describe(
+    'Failed contacts in a row before the source is left alone; 0: it never is.',
+  ),
+  breaker_pause: duration.describe('How long it is left alone.'),
+  max_requests_per_minute: wholeNumber(1).nullable().describe('Contacts with the source in a minute.'),
+  request_burst: wholeNumber(1).describe('Of them, at most so many at once.'),
 } as const
 
 const limitsObject = z.strictObject(LIMIT_KEYS).partial()
@@ -100,8 +118,18 @@ function toLimits(stated: z.output<typeof limitsObject>): Partial<Limits> {
     maxFieldBytes: stated.max_field_bytes,
     batchBytes: stated.batch_bytes,
     batchRows: stated.batch_rows,
+    statementTimeoutMs: stated.statement_timeout,
     maxAttempts: stated.max_attempts,
     firstRetryDelayMs: stated.first_retry_delay,
+    maxRetryDelayMs: stated.max_retry_delay,
+    retryJitter: stated.retry_jitter,
+    minConnections: stated.min_connections,
+    idleTimeoutMs: stated.idle_timeout,
+    connectionMaxAgeMs: stated.connection_max_age,
+    breakerFailures: stated.breaker_failures,
+    breakerPauseMs: stated.breaker_pause,
+    maxRequestsPerMinute: stated.max_requests_per_minute,
+    requestBurst: stated.request_burst,
   })
 }
 

@@ -1,4 +1,7 @@
 /** What a person asks for: one sync, resolved from flags, files and environment into one shape. */
+import type { AddedColumn } from './added-column.js'
+import type { HookModule, ShouldReadStream, TransformRow } from './hooks.js'
+import type { AdaptiveOptions } from './adaptive-options.js'
 
 export type Mode = 'mirror' | 'full_refresh' | 'incremental'
 export type Landing = 'replace' | 'upsert' | 'append'
@@ -6,6 +9,8 @@ export type Deletes = 'hard' | 'soft' | 'ignore'
 /** dlt's words: follow the source, stop, or land only what the destination already has. */
 export type OnSchemaChange = 'evolve' | 'freeze' | 'discard_value'
 export type ReadMethod = 'copy' | 'named' | 'client'
+/** `exact` loses nothing; `widened` lands everything as one of six types, and numeric as a double. */
+export type TypeProfile = 'exact' | 'widened'
 /** What becomes of a value that the landing type cannot hold. */
 export type SpecialValue = 'error' | 'null' | 'text'
 
@@ -22,6 +27,8 @@ export interface StreamOptions {
   readonly where?: string
   /** A SELECT; makes the stream a query. */
   readonly sql?: string
+  /** How columns land that `types` says nothing of. */
+  readonly typeProfile?: TypeProfile
   /** Landing type by column: `text`, `decimal(18,2)`, `json`. */
   readonly types?: Readonly<Record<string, string>>
   readonly deletes?: Deletes
@@ -32,6 +39,8 @@ export interface StreamOptions {
   readonly specialTemporal?: SpecialValue
   readonly invalidUtf8?: 'error' | 'binary'
   readonly rowSecurity?: 'stop' | 'on'
+  /** In place of `landing`, where the stream has no key. */
+  readonly landingWithoutKey?: Landing
 }
 
 export interface Limits {
@@ -49,8 +58,28 @@ export interface Limits {
   readonly maxFieldBytes: number
   readonly batchBytes: number
   readonly batchRows: number
+  /** Of each statement, kept by the server; 0: none. */
+  readonly statementTimeoutMs: number
   readonly maxAttempts: number
   readonly firstRetryDelayMs: number
+  /** Pauses double from the first one up to this. */
+  readonly maxRetryDelayMs: number
+  /** Each pause is multiplied by a chance number between these two. */
+  readonly retryJitter: readonly [number, number]
+  /** Connections that are kept open between two uses, however long nobody uses them. */
+  readonly minConnections: number
+  /** After which a connection beyond those is closed that nobody uses. */
+  readonly idleTimeoutMs: number
+  /** A connection this old is not used for another transaction. */
+  readonly connectionMaxAgeMs: number
+  /** Contacts with the source that fail in a row before it is left alone; 0: it never is. */
+  readonly breakerFailures: number
+  /** How long it is left alone, before one contact tries whether it is back. */
+  readonly breakerPauseMs: number
+  /** Contacts with the source in a minute; null: as many as it takes. */
+  readonly maxRequestsPerMinute: number | null
+  /** Of them, at most so many at once. */
+  readonly requestBurst: number
 }
 
 export interface Selection {
@@ -79,4 +108,14 @@ export interface SyncSpec {
   readonly jobs: number | null
   /** Compare everything after landing. */
   readonly verify: boolean
+  readonly adaptive: AdaptiveOptions
+  /** Streams that have a column of the name are read only where it has the value. */
+  readonly rowFilter: Readonly<Record<string, string>>
+  /** Land what the streams and their columns are, in `postgres_table` and `postgres_column`. */
+  readonly metadataTables: boolean
+  /** Whose words the log uses. */
+  readonly wording: Wording
 }
+
+/** `connector_sdk`: levels INFO, WARNING, SEVERE, and the texts of the Connector SDK's examples. */
+export type Wording = 'native' | 'connector_sdk'

@@ -1,4 +1,5 @@
 /** Every number that decides something, in one place; each can be overridden in the configuration. */
+import type { AdaptiveOptions } from './adaptive-options.js'
 import type { Limits } from './sync-spec.js'
 
 const MIB = 1024 * 1024
@@ -15,9 +16,25 @@ export const DEFAULT_LIMITS: Limits = {
   /** Large enough that per-batch costs vanish, small enough that a handful in flight stays far under the memory promise. */
   batchBytes: 8 * MIB,
   batchRows: 122_880,
+  statementTimeoutMs: 0,
   maxAttempts: 5,
   firstRetryDelayMs: 1000,
+  maxRetryDelayMs: 60_000,
+  retryJitter: [0.5, 1],
+  minConnections: 1,
+  idleTimeoutMs: 5 * 60 * 1000,
+  connectionMaxAgeMs: 3 * 60 * 60 * 1000,
+  breakerFailures: 5,
+  breakerPauseMs: 30_000,
+  maxRequestsPerMinute: null,
+  requestBurst: 50,
 }
+
+/**
+ * Rows of a FETCH, and of a batch, of the methods `named` and `client` where no batch size is stated: a server keeps the rows
+ * of one FETCH in a temporary file.
+ */
+export const FETCH_ROWS = 10_000
 
 /** A run that would delete a larger share of a destination table stops and asks. */
 export const MASS_DELETE_SHARE = 0.2
@@ -66,7 +83,5 @@ export const READER_LONGEST_REST = 256
 export const READER_MANY_CORES = 4
 export const READER_LARGE_BYTES = 256 * MIB
 
-/** A load of a new generation is saved this long after its beginning, and again and again after as long. */
-export const SAVE_EVERY_MS = 60_000
 /** The share of a load's time that its saves may take: slow ones come less often. */
 export const SAVE_SHARE = 0.05

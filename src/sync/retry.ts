@@ -4,9 +4,6 @@ import type { Limits } from '../model/sync-spec.js'
 
 export type RetryDecision = { readonly again: false } | { readonly again: true; readonly delayMs: number }
 
-/** Longest pause between two attempts. */
-const MAX_DELAY_MS = 60_000
-
 /** Errors of the destination as a whole: no stream can go on after one. */
 const STOPS_THE_RUN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DESTINATION_LOCKED',
@@ -25,11 +22,14 @@ const WORTH_WAITING_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DEADLOCK',
 ])
 
+type BackoffLimits = Pick<Limits, 'firstRetryDelayMs' | 'maxRetryDelayMs' | 'retryJitter'>
+type RetryLimits = BackoffLimits & Pick<Limits, 'maxAttempts'>
+
 export interface RetryInput {
   readonly error: unknown
   /** Attempts made so far, this one included. */
   readonly attempt: number
-  readonly limits: Pick<Limits, 'maxAttempts' | 'firstRetryDelayMs'>
+  readonly limits: RetryLimits
   readonly random: () => number
 }
 
@@ -39,7 +39,7 @@ export function decideRetry({ error, attempt, limits, random }: RetryInput): Ret
   // After a yield the session that waited for us must get its turn first.
   if (error.retry === 'safe' && attempt === 1 && error.code !== 'YIELDED_TO_DDL')
     return { again: true, delayMs: 0 }
-  return { again: true, delayMs: backoffDelay(attempt, limits.firstRetryDelayMs, random) }
+  return { again: true, delayMs: backoffDelay(attempt, limits, random) }
 }
 
 /** As {@link decideRetry}, for the calls that come before anything is known to work. */
@@ -52,8 +52,9 @@ export function stopsTheRun(error: unknown): boolean {
   return error instanceof TrunklineError && STOPS_THE_RUN.has(error.code)
 }
 
-/** Doubles from `firstMs`, with half of each pause left to chance so that many syncs do not return together. */
-export function backoffDelay(attempt: number, firstMs: number, random: () => number): number {
-  const full = Math.min(firstMs * 2 ** (attempt - 1), MAX_DELAY_MS)
-  return Math.round(full * (0.5 + random() / 2))
+/** Doubles up to the longest pause, a part of which is left to chance so that many syncs do not return together. */
+export function backoffDelay(attempt: number, limits: BackoffLimits, random: () => number): number {
+  const full = Math.min(limits.firstRetryDelayMs * 2 ** (attempt - 1), limits.maxRetryDelayMs)
+  const [low, high] = limits.retryJitter
+  return Math.round(full * (low + random() * (high - low)))
 }

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ERROR_CODES, TrunklineError, type ErrorCode } from '../../src/model/error.js'
+import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
 import { backoffDelay, decideFirstContactRetry, decideRetry, stopsTheRun } from '../../src/sync/retry.js'
 
-const limits = { maxAttempts: 5, firstRetryDelayMs: 1000 }
+const limits = { ...DEFAULT_LIMITS, maxAttempts: 5, firstRetryDelayMs: 1000 }
 const half = (): number => 0.5
 const decide = (code: ErrorCode, attempt: number): ReturnType<typeof decideRetry> =>
   decideRetry({ error: new TrunklineError(code, ''), attempt, limits, random: half })
@@ -51,12 +52,22 @@ describe('retry', () => {
         fc.double({ min: 0, max: 0.999, noNaN: true }),
         (n, chance) => {
           const full = Math.min(1000 * 2 ** (n - 1), 60_000)
-          const delay = backoffDelay(n, 1000, () => chance)
+          const delay = backoffDelay(n, limits, () => chance)
           expect(delay).toBeGreaterThanOrEqual(full / 2)
           expect(delay).toBeLessThanOrEqual(full)
         },
       ),
     )
+  })
+
+  test('the longest pause and the share of chance are those of the limits', () => {
+    // As a connector of documents has it: min(5 s · 2ⁿ, 300 s), times a number from 0.5 to 1.5.
+    const stated = { firstRetryDelayMs: 5000, maxRetryDelayMs: 300_000, retryJitter: [0.5, 1.5] } as const
+    expect([1, 2, 6, 7, 30].map((n) => backoffDelay(n, stated, half))).toEqual([
+      5000, 10_000, 160_000, 300_000, 300_000,
+    ])
+    expect(backoffDelay(1, stated, () => 0)).toBe(2500)
+    expect(backoffDelay(30, stated, () => 0.999_999)).toBe(450_000)
   })
 
   test('only errors of the destination as a whole end the run', () => {
