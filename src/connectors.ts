@@ -13,6 +13,7 @@ import type { SqlRehearsal, SqlSession } from './destination/sql-session.js'
 import { TrunklineError } from './model/error.js'
 import type { Logger } from './model/log.js'
 import type { Limits } from './model/sync-spec.js'
+import type { ConnectionObserver } from './postgres/connection-observer.js'
 import type { ConnectionSettings } from './postgres/connection-settings.js'
 import type { Source } from './source/contract.js'
 
@@ -54,6 +55,8 @@ export interface OpenSourceOptions {
   readonly searchPath?: readonly string[] | undefined
   /** Asked afresh for each connection. */
   readonly password?: () => string | Promise<string>
+  /** Told what happens to connections, for metrics. */
+  readonly observer?: ConnectionObserver
 }
 
 export async function openSource(

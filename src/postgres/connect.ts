@@ -7,6 +7,7 @@ import { isIP } from 'node:net'
 import { TrunklineError } from '../model/error.js'
 import { silentLogger } from '../model/log.js'
 import type { Logger } from '../model/log.js'
+import type { ConnectionObserver } from './connection-observer.js'
 import type { ConnectionSettings, HostAddress } from './connection-settings.js'
 import { PostgresConnection } from './connection.js'
 import type { Connection } from './connection.js'
@@ -28,6 +29,7 @@ export interface ConnectOptions {
   readonly applicationName?: string
   /** Asked afresh for each connection; wins over every other source of a password. */
   readonly password?: () => string | Promise<string>
+  readonly observer?: ConnectionObserver
 }
 
 interface Attempts {
@@ -42,19 +44,27 @@ interface Attempts {
  * SERVER_BUSY, SERVER_RESTARTING, CONFIG_INVALID, SECRET_FILE_PERMISSIONS, and the signal's reason.
  */
 export async function connect(given: ConnectionSettings, options: ConnectOptions = {}): Promise<Connection> {
-  const { logger = silentLogger, signal } = options
+  const { logger = silentLogger, signal, observer } = options
   const settings =
     options.applicationName === undefined ? given : { ...given, applicationName: options.applicationName }
   signal?.throwIfAborted()
   const material = await loadTlsMaterial(settings, logger)
   const passwords = await openPasswordSource(settings, options.password, signal)
   const attempts: Attempts = { settings, material, passwords, signal }
-  const session = await connectToAny(attempts)
+  const startedAtMs = performance.now()
+  const session = await connectToAny(attempts).catch((error: unknown) => {
+    if (error instanceof TrunklineError && error.code !== 'ABORTED') {
+      observer?.({ kind: 'refused', code: error.code })
+    }
+    throw error
+  })
+  observer?.({ kind: 'opened', seconds: (performance.now() - startedAtMs) / 1000 })
   warnUnverified(session, settings, material, logger)
   return new PostgresConnection({
     ...session,
     settings: { ...settings, hosts: [pinned(session.address, session.host)] },
     sendCancel: (request) => sendCancel(request, session, settings, material),
+    ...(observer === undefined ? {} : { observer }),
   })
 }
 

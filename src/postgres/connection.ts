@@ -1,6 +1,8 @@
 /** One session at a server: control queries by `pg`, COPY by ourselves, and a signal for when it ends on its own. */
 import pg from 'pg'
 import { TrunklineError } from '../model/error.js'
+import type { ConnectionObserver, StatementWatch } from './connection-observer.js'
+import { watchStatement } from './connection-observer.js'
 import type { ConnectionSettings } from './connection-settings.js'
 import { CopyOutReader } from './copy-out.js'
 import type { CopyOut, CopyOutOptions } from './copy-out.js'
@@ -63,6 +65,8 @@ export interface OpenSession {
   readonly serverVersion: number
   /** Sends a CancelRequest over a new transport of the same kind. */
   readonly sendCancel: (request: Buffer) => Promise<void>
+  /** Told that it opened by whoever opens it. */
+  readonly observer?: ConnectionObserver
 }
 
 /** A server that does not confirm the end of a session within this long is left. */
@@ -76,6 +80,7 @@ export class PostgresConnection implements Connection {
   readonly #lost = new AbortController()
   #state: 'open' | 'closing' | 'gone' = 'open'
   #copying = false
+  #cancelAsked = false
   /** Statements run one after the other. */
   #tail: Promise<unknown> = Promise.resolve()
 
@@ -91,6 +96,10 @@ export class PostgresConnection implements Connection {
     session.client.on('end', () => {
       this.#ended(failure)
     })
+    // However it ends, and whoever ends it.
+    const onClosed = (): void => session.observer?.({ kind: 'closed' })
+    if (session.wire.closed) onClosed()
+    else session.wire.once('end', onClosed)
   }
 
   get backendPid(): number {
@@ -108,7 +117,7 @@ export class PostgresConnection implements Connection {
   async query<Row>(sql: string, values: readonly unknown[] = []): Promise<readonly Row[]> {
     return this.#inTurn(async () => {
       const config = { text: sql, values: [...values], types: TYPES, queryMode: 'extended' }
-      const result = await this.#explained(this.#session.client.query(config as pg.QueryConfig))
+      const result = await this.#explained(() => this.#session.client.query(config as pg.QueryConfig))
       return result.rows as Row[]
     })
   }
@@ -126,14 +135,14 @@ export class PostgresConnection implements Connection {
   }
 
   async execute(sql: string): Promise<void> {
-    await this.#inTurn(() => this.#explained(this.#session.client.query(sql)))
+    await this.#inTurn(() => this.#explained(() => this.#session.client.query(sql)))
   }
 
   async queryAll<Rows extends readonly object[]>(sql: readonly string[]): Promise<RowsOfEach<Rows>> {
     return this.#inTurn(async () => {
       // A line of its own, because a statement may end in a comment.
       const config = { text: sql.join('\n;\n'), types: TYPES }
-      const answer = await this.#explained(this.#session.client.query(config as pg.QueryConfig))
+      const answer = await this.#explained(() => this.#session.client.query(config as pg.QueryConfig))
       // `pg` gives a list only where there is more than one, and declares none.
       const results = Array.isArray(answer) ? (answer as pg.QueryResult[]) : [answer]
       return results
@@ -145,9 +154,11 @@ export class PostgresConnection implements Connection {
   async copyOut(sql: string, options: CopyOutOptions): Promise<CopyOut> {
     return this.#inTurn(async () => {
       this.#copying = true
+      const watch = this.#watchStatement('copy')
       const reader = new CopyOutReader(this.#session.wire, options, {
-        onEnd: () => {
+        onEnd: (failure) => {
           this.#copying = false
+          watch.ended(failure)
         },
         onAbandon: () => {
           this.#abandon()
@@ -157,6 +168,7 @@ export class PostgresConnection implements Connection {
         await reader.start(sql)
       } catch (error) {
         this.#copying = false
+        watch.ended(error)
         throw error
       }
       return reader
@@ -165,6 +177,7 @@ export class PostgresConnection implements Connection {
 
   async cancel(): Promise<void> {
     if (this.#state === 'gone') return
+    this.#cancelAsked = true
     const { processID, secretKey } = this.#session.client as unknown as {
       processID: number | null
       secretKey: number | null
@@ -241,15 +254,25 @@ export class PostgresConnection implements Connection {
     }
   }
 
-  async #explained<Result>(answer: Promise<Result>): Promise<Result> {
+  async #explained<Result>(ask: () => Promise<Result>): Promise<Result> {
+    const watch = this.#watchStatement('query')
     try {
-      return await answer
+      const answer = await ask()
+      watch.ended(null)
+      return answer
     } catch (error) {
       const { wire } = this.#session
       // `pg` knows only that the socket closed; the server had said why.
       const said = (error as { severity?: unknown }).severity === undefined ? wire.fatal : null
-      throw toTrunklineError(said ?? error)
+      const failure = toTrunklineError(said ?? error)
+      watch.ended(failure)
+      throw failure
     }
+  }
+
+  #watchStatement(protocol: 'query' | 'copy'): StatementWatch {
+    this.#cancelAsked = false
+    return watchStatement(this.#session.observer, protocol, () => this.#cancelAsked)
   }
 
   #ended(failure: unknown): void {

@@ -64,7 +64,7 @@ export class CopyOutReader implements CopyOut, WireConsumer {
   rows: number | null = null
   readonly #wire: Wire
   readonly #options: CopyOutOptions
-  readonly #onEnd: () => void
+  readonly #onEnd: (failure: Error | null) => void
   readonly #onAbandon: () => void
   readonly #onAbort: () => void
   #phase: Phase = 'parse'
@@ -78,9 +78,13 @@ export class CopyOutReader implements CopyOut, WireConsumer {
   #watchdog: NodeJS.Timeout | null = null
 
   /**
-   * @param hooks - onEnd: the wire is `pg`'s again; onAbandon: the copy was left and the socket is gone.
+   * @param hooks - onEnd: the wire is `pg`'s again, after success or a failure; onAbandon: the copy was left and the socket is gone.
    */
-  constructor(wire: Wire, options: CopyOutOptions, hooks: { onEnd: () => void; onAbandon: () => void }) {
+  constructor(
+    wire: Wire,
+    options: CopyOutOptions,
+    hooks: { onEnd: (failure: Error | null) => void; onAbandon: () => void },
+  ) {
     this.#wire = wire
     this.#options = options
     this.#onEnd = hooks.onEnd
@@ -300,7 +304,7 @@ export class CopyOutReader implements CopyOut, WireConsumer {
     this.#stopWatching()
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#wire.detach()
-    this.#onEnd()
+    this.#onEnd(this.#failure)
   }
 
   #stopWatching(): void {

@@ -5,6 +5,7 @@ import { silentLogger, type Logger } from '../model/log.js'
 import type { Limits, Selection } from '../model/sync-spec.js'
 import { DEFAULT_LIMITS } from '../model/thresholds.js'
 import { connect } from '../postgres/connect.js'
+import type { ConnectionObserver } from '../postgres/connection-observer.js'
 import { divideBudget } from '../postgres/connection-budget.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Connection } from '../postgres/connection.js'
@@ -39,6 +40,8 @@ export interface PostgresSourceOptions {
   readonly password?: () => string | Promise<string>
   /** Schemas in which a query's unqualified names are looked for, after pg_catalog. */
   readonly searchPath?: readonly string[]
+  /** Told what happens to connections, those of reader threads included. */
+  readonly observer?: ConnectionObserver
 }
 
 /** Connects when something is asked for, not before. */
@@ -128,6 +131,7 @@ class PostgresSource implements Source {
         reader: async () => ({
           file: findReaderFile(this.#options.readerWorker),
           connection: await this.#readerSettings(leader),
+          ...this.#observing(),
         }),
         snapshot: options,
         searchPath: this.#options.searchPath ?? [],
@@ -220,6 +224,7 @@ class PostgresSource implements Source {
       logger: this.#logger,
       ...(signal === undefined ? {} : { signal }),
       ...(password === undefined ? {} : { password }),
+      ...this.#observing(),
     })
   }
 
@@ -228,7 +233,13 @@ class PostgresSource implements Source {
     return connect(leader.settings, {
       applicationName: `${leader.settings.applicationName} ${purpose}`,
       ...(password === undefined ? {} : { password }),
+      ...this.#observing(),
     })
+  }
+
+  #observing(): { readonly observer?: ConnectionObserver } {
+    const { observer } = this.#options
+    return observer === undefined ? {} : { observer }
   }
 
   /** A password that is asked for by a function cannot be asked for in another thread. */

@@ -7,6 +7,7 @@
  */
 import type { Batch } from '../batch/batch.js'
 import type { ErrorData } from '../model/error.js'
+import type { ConnectionEvent } from '../postgres/connection-observer.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Split } from './contract.js'
 import type { ReadPace } from './read-pace.js'
@@ -27,6 +28,8 @@ export type ToReader =
       readonly connection: ConnectionSettings
       readonly snapshot: SnapshotTicket
       readonly pace: ReadPace
+      /** Tell what happens to the connection. */
+      readonly observed: boolean
     }
   /** `after`: these batches were given on before by a reader that was lost; they are read again and dropped. */
   | { readonly kind: 'read'; readonly readId: number; readonly split: Split; readonly after: Readonly<Given> }
@@ -37,6 +40,8 @@ export type ToReader =
   | { readonly kind: 'close' }
 
 export type FromReader =
+  /** Of its connection, for whoever watches; the engine adds the `closed` of a thread that ended without it. */
+  | { readonly kind: 'observed'; readonly event: ConnectionEvent }
   | { readonly kind: 'opened'; readonly backendPid: number }
   /** `digest`: of the split up to this batch. */
   | { readonly kind: 'batch'; readonly readId: number; readonly batch: Batch; readonly digest: number }

@@ -5,6 +5,7 @@ import { keepBuffer } from '../codec/idle-buffers.js'
 import { TrunklineError, toErrorData } from '../model/error.js'
 import { connect } from '../postgres/connect.js'
 import type { Connection } from '../postgres/connection.js'
+import type { ConnectionEvent } from '../postgres/connection-observer.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import { createPace, type ReadPace } from './read-pace.js'
 import { readSplit } from './read-split.js'
@@ -30,7 +31,7 @@ port.on('message', (message: ToReader) => {
   switch (message.kind) {
     case 'open':
       pace = message.pace
-      void open(message.connection, message.snapshot)
+      void open(message.connection, message.snapshot, message.observed)
       break
     case 'read':
       void read(message.readId, message.split, message.after)
@@ -56,9 +57,9 @@ port.on('message', (message: ToReader) => {
   }
 })
 
-async function open(settings: ConnectionSettings, ticket: SnapshotTicket): Promise<void> {
+async function open(settings: ConnectionSettings, ticket: SnapshotTicket, observed: boolean): Promise<void> {
   try {
-    connection = await connect(settings)
+    connection = await connect(settings, observed ? { observer } : {})
     await beginInSnapshot(connection, ticket)
     const [row] = await connection.query<{ contents: string }>(
       'SELECT pg_catalog.txid_current_snapshot()::text AS contents',
@@ -75,6 +76,10 @@ async function open(settings: ConnectionSettings, ticket: SnapshotTicket): Promi
   } catch (error) {
     fail(null, error)
   }
+}
+
+function observer(event: ConnectionEvent): void {
+  send({ kind: 'observed', event })
 }
 
 async function read(readId: number, split: Split, after: Readonly<Given>): Promise<void> {

@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads'
 import type { Batch } from '../batch/batch.js'
 import { TrunklineError, fromErrorData } from '../model/error.js'
+import type { ConnectionEvent, ConnectionObserver } from '../postgres/connection-observer.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Split } from './contract.js'
 import { lend } from './lent-buffers.js'
@@ -14,6 +15,7 @@ export interface ReaderOptions {
   readonly file: URL
   readonly connection: ConnectionSettings
   readonly ticket: SnapshotTicket
+  readonly observer?: ConnectionObserver
 }
 
 /** Batches on their way or waiting to be taken, beside the one in use: one to take while the next is decoded. */
@@ -33,10 +35,19 @@ export class Reader {
     this.#worker.postMessage({ kind: 'recycle', buffer } satisfies ToReader, [buffer])
   }
 
-  private constructor(file: URL) {
+  readonly #observer: ConnectionObserver | undefined
+  /** Its connection was said to be open, and not yet that it closed. */
+  #connected = false
+
+  private constructor({ file, observer }: ReaderOptions) {
+    this.#observer = observer
     const worker = new Worker(file, { name: 'trunkline-reader' })
     this.#worker = worker
     worker.on('message', (message: FromReader) => {
+      if (message.kind === 'observed') {
+        this.#observe(message.event)
+        return
+      }
       if (message.kind === 'error' && message.fatal) this.#failure ??= fromErrorData(message.error)
       this.#listener?.(message.kind === 'error' && message.readId === null ? null : message)
     })
@@ -44,6 +55,7 @@ export class Reader {
       this.#fail(died(error))
     })
     worker.on('exit', () => {
+      if (this.#connected) this.#observe({ kind: 'closed' })
       this.#fail(died(undefined))
     })
   }
@@ -54,7 +66,7 @@ export class Reader {
     { pace, signal }: { readonly pace: ReadPace; readonly signal: AbortSignal },
   ): Promise<Reader> {
     signal.throwIfAborted()
-    const reader = new Reader(options.file)
+    const reader = new Reader(options)
     const onAbort = (): void => {
       void reader.terminate()
     }
@@ -91,7 +103,7 @@ export class Reader {
     let wake: (() => void) | null = null
     const rouse = (): void => wake?.()
     this.#listener = (message) => {
-      if (message !== null && message.kind !== 'opened' && message.readId === readId) inbox.push(message)
+      if (message !== null && 'readId' in message && message.readId === readId) inbox.push(message)
       rouse()
     }
     signal.addEventListener('abort', rouse)
@@ -164,7 +176,7 @@ export class Reader {
         }
       }
       const { connection, ticket: snapshot } = options
-      this.#send({ kind: 'open', connection, snapshot, pace })
+      this.#send({ kind: 'open', connection, snapshot, pace, observed: this.#observer !== undefined })
     })
   }
 
@@ -186,6 +198,12 @@ export class Reader {
 
   #send(message: ToReader): void {
     this.#worker.postMessage(message)
+  }
+
+  #observe(event: ConnectionEvent): void {
+    if (event.kind === 'opened') this.#connected = true
+    if (event.kind === 'closed') this.#connected = false
+    this.#observer?.(event)
   }
 
   #fail(error: TrunklineError): void {
