@@ -39,6 +39,21 @@ export interface StreamOptions {
   readonly specialTemporal?: SpecialValue
   readonly invalidUtf8?: 'error' | 'binary'
   readonly rowSecurity?: 'stop' | 'on'
+  /**
+   * By column: `hmac:SECRET`, `hash`, `redact`, `partial`, `partial:4`, `null`. Holds secrets: never to be printed. Stated for a
+   * pattern it holds for the columns that a stream has; for a stream by its name, the column must be there.
+   */
+  readonly mask?: Readonly<Record<string, string>>
+  /** Name at the destination, by column; of patterns as `mask`. */
+  readonly rename?: Readonly<Record<string, string>>
+  /** By name at the destination. */
+  readonly addColumns?: Readonly<Record<string, AddedColumn>>
+  /** Code of one's own: the path of a module that exports `transformRow`, `shouldReadStream` or both. */
+  readonly hooks?: string | HookModule
+  readonly transformRow?: TransformRow
+  readonly shouldReadStream?: ShouldReadStream
+  /** A hook of another version is another hook, and loads its streams anew. Default: a digest of its source text. */
+  readonly hookVersion?: string
   /** In place of `landing`, where the stream has no key. */
   readonly landingWithoutKey?: Landing
 }
