@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { TrunklineError } from '../model/error.js'
 import type { Limits, StreamOptions } from '../model/sync-spec.js'
 import { DEFAULT_LIMITS } from '../model/thresholds.js'
+import { checkAdaptive } from './check-adaptive.js'
 import { SYNC_OPTION_KEYS, jitter } from './file-schema.js'
 import { toConfigError } from './issues.js'
 import { STREAM_KEYS, streamSchema, toCamelCase, toSnakeCase } from './stream-schema.js'
@@ -15,7 +16,11 @@ import { formatPath } from './format-path.js'
 
 const limitNumber = z.number().nonnegative()
 const programOptions = z
-  .strictObject({ ...SYNC_OPTION_KEYS, limits: z.record(z.string(), z.unknown()) })
+  .strictObject({
+    ...SYNC_OPTION_KEYS,
+    limits: z.record(z.string(), z.unknown()),
+    adaptive: z.record(z.string(), z.unknown()),
+  })
   .partial()
 
 /**
@@ -38,6 +43,7 @@ export function checkSyncOptions(options: SyncOptions): SyncOptions {
     ...(streams === undefined ? {} : { streams }),
     ...(defaults === undefined ? {} : { defaults }),
     ...(options.limits === undefined ? {} : { limits: checkLimits(options.limits) }),
+    ...(options.adaptive === undefined ? {} : { adaptive: checkAdaptive(options.adaptive) }),
   }
 }
 

@@ -1,6 +1,7 @@
 /** The shape of `trunkline.yaml`; `trunkline.schema.json` is made from it. */
 import { z } from 'zod'
 import type { Limits } from '../model/sync-spec.js'
+import { adaptiveSchema, knownAdaptiveKeysAt } from './adaptive-schema.js'
 import {
   STREAM_KEYS,
   camelKeys,
@@ -97,6 +98,8 @@ const LIMIT_KEYS = {
   breaker_pause: duration.describe('How long it is left alone.'),
   max_requests_per_minute: wholeNumber(1).nullable().describe('Contacts with the source in a minute.'),
   request_burst: wholeNumber(1).describe('Of them, at most so many at once.'),
+  save_every: duration.describe('How often a first load is saved, to be gone on with after an interruption.'),
+  save_every_rows: wholeNumber(1).nullable().describe('And after how many rows.'),
 } as const
 
 const limitsObject = z.strictObject(LIMIT_KEYS).partial()
@@ -130,6 +133,8 @@ function toLimits(stated: z.output<typeof limitsObject>): Partial<Limits> {
     breakerPauseMs: stated.breaker_pause,
     maxRequestsPerMinute: stated.max_requests_per_minute,
     requestBurst: stated.request_burst,
+    saveEveryMs: stated.save_every,
+    saveEveryRows: stated.save_every_rows,
   })
 }
 
@@ -156,6 +161,14 @@ export const SYNC_OPTION_KEYS = {
   accept_new_source: flag,
   jobs: wholeNumber(1).describe('Readers; default: chosen while reading.'),
   verify: flag.describe('Compare everything after landing.'),
+  adaptive: adaptiveSchema.describe('How a run adapts to tables, memory and pressure on the server.'),
+  row_filter: z
+    .record(name, text)
+    .describe('By column: streams that have it are read only where it has the value.'),
+  metadata_tables: flag.describe('Land what streams and columns are in postgres_table and postgres_column.'),
+  wording: z
+    .enum(['native', 'connector_sdk'], { error: () => 'must be one of: native, connector_sdk' })
+    .describe("Whose levels and texts the log uses."),
 } as const
 
 const SYNC_KEYS = {
@@ -197,6 +210,7 @@ function knownSyncKeysAt(path: readonly PropertyKey[]): readonly string[] | null
   const [part] = path
   if (path.length === 0) return Object.keys(SYNC_OPTION_KEYS)
   if (part === 'limits' && path.length === 1) return Object.keys(LIMIT_KEYS)
+  if (part === 'adaptive') return knownAdaptiveKeysAt(path.slice(1))
   if (part === 'defaults' && path.length === 1) return Object.keys(STREAM_KEYS)
   if (part === 'streams' && path.length === 2) return Object.keys(STREAM_KEYS)
   return null

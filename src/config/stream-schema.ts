@@ -1,6 +1,6 @@
 /** The options of a stream as a file, a flag or a program states them, checked and in the model's words. */
 import { z } from 'zod'
-import type { Landing, Mode, StreamOptions } from '../model/sync-spec.js'
+import type { AuditEvery, Landing, Lookback, Mode, StreamOptions } from '../model/sync-spec.js'
 import { parseDuration, parseSize } from './quantity.js'
 
 /** Other tools' words for a mode; some also say how rows land. */
@@ -72,6 +72,30 @@ export const names = z
   })
   .transform((list): readonly string[] => list)
 
+const LOOKBACK_ERROR = () => 'must be a duration with its unit, such as 1h, or for numbers an amount'
+const lookback = z
+  .union([z.number(), z.string()], { error: LOOKBACK_ERROR })
+  .transform((value, context): Lookback => {
+    const stated = String(value)
+    if (/^\d{1,18}(\.\d{1,18})?$/.test(stated)) return { kind: 'amount', amount: stated }
+    const ms = parseDuration(stated)
+    if (ms !== null) return { kind: 'duration', ms }
+    context.addIssue({ code: 'custom', message: LOOKBACK_ERROR() })
+    return z.NEVER
+  })
+
+const AUDIT_ERROR = () => 'must be a duration with its unit, such as 24h, or a number of runs'
+const auditEvery = z
+  .union([z.number(), z.string()], { error: AUDIT_ERROR })
+  .transform((value, context): AuditEvery => {
+    const stated = String(value)
+    if (/^[1-9]\d{0,8}$/.test(stated)) return { kind: 'runs', runs: Number(stated) }
+    const ms = parseDuration(stated)
+    if (ms !== null) return { kind: 'duration', ms }
+    context.addIssue({ code: 'custom', message: AUDIT_ERROR() })
+    return z.NEVER
+  })
+
 const specialValue = words(['error', 'null', 'text'])
 
 /** Keys of one entry under `streams` and of `defaults`. */
@@ -81,11 +105,24 @@ export const STREAM_KEYS = {
     "What a run does; other tools' words are accepted. Default: mirror where the table allows it, else full_refresh.",
   ),
   landing: words(keysOf(LANDING_WORDS)).describe('How rows enter the destination.'),
+  landing_without_key: words(['replace', 'append']).describe('In place of `landing`, where the stream has no key.'),
+  cursor_field: name.describe('The column by which `incremental` reads on.'),
+  cursor_start: name.describe('Only rows whose cursor lies after it. Default: all rows.'),
+  lookback: lookback.describe('How far below the highest cursor seen each run reads again: 1h, or 1000.'),
+  cursor_bound: words(['xmin', 'in_flight', 'lookback']).describe(
+    'What keeps rows that commit late from being missed. Default: by the kind and size of the table.',
+  ),
+  audit_every: auditEvery.describe(
+    'How often to look by transaction id for what a cursor missed: 24h, or 10 (runs).',
+  ),
   primary_key: names.describe('Columns that identify a row, where the table does not say so itself.'),
   columns: names.describe('Only these columns.'),
   exclude_columns: names.describe('All columns but these.'),
   where: name.describe("A condition over the stream's own columns."),
   sql: name.describe('A SELECT; the stream is then a query and its name is free.'),
+  type_profile: words(['exact', 'widened']).describe(
+    'exact: no value loses anything. widened: six landing types, numeric as a double.',
+  ),
   types: z.record(name, name).describe('Landing type by column: text, json, decimal(18,2).'),
   deletes: words(['hard', 'soft', 'ignore']).describe('What becomes of rows that the source deleted.'),
   on_schema_change: words(['evolve', 'freeze', 'discard_value']).describe(

@@ -1,6 +1,7 @@
 /** What the faces hand over: options of a sync, complete with defaults, as one SyncSpec. */
-import type { Limits, Selection, StreamOptions, SyncSpec } from '../model/sync-spec.js'
-import { DEFAULT_LIMITS } from '../model/thresholds.js'
+import type { AdaptiveOptions, AdaptiveSettings } from '../model/adaptive-options.js'
+import type { Limits, Selection, StreamOptions, SyncSpec, Wording } from '../model/sync-spec.js'
+import { DEFAULT_ADAPTIVE, DEFAULT_LIMITS } from '../model/thresholds.js'
 
 /** A sync as the library takes it and as a file or flags come down to; what is absent has a default. */
 export interface SyncOptions {
@@ -21,6 +22,10 @@ export interface SyncOptions {
   readonly acceptNewSource?: boolean
   readonly jobs?: number
   readonly verify?: boolean
+  readonly adaptive?: AdaptiveSettings
+  readonly rowFilter?: Readonly<Record<string, string>>
+  readonly metadataTables?: boolean
+  readonly wording?: Wording
 }
 
 /** As a pattern. */
@@ -43,6 +48,21 @@ export function toSyncSpec(options: SyncOptions, defaultName: string): SyncSpec 
     acceptNewSource: options.acceptNewSource ?? false,
     jobs: options.jobs ?? null,
     verify: options.verify ?? false,
+    adaptive: toAdaptiveOptions(options.adaptive ?? {}),
+    rowFilter: options.rowFilter ?? {},
+    metadataTables: options.metadataTables ?? false,
+    wording: options.wording ?? 'native',
+  }
+}
+
+function toAdaptiveOptions(settings: AdaptiveSettings): AdaptiveOptions {
+  const { small, medium, large } = DEFAULT_ADAPTIVE
+  return {
+    ...DEFAULT_ADAPTIVE,
+    ...settings,
+    small: { ...small, ...settings.small },
+    medium: { ...medium, ...settings.medium },
+    large: { ...large, ...settings.large },
   }
 }
 

@@ -14,12 +14,31 @@ export type TypeProfile = 'exact' | 'widened'
 /** What becomes of a value that the landing type cannot hold. */
 export type SpecialValue = 'error' | 'null' | 'text'
 
+/** For cursors of time a duration, for numbers an amount in the decimal text of the server. */
+export type Lookback =
+  { readonly kind: 'duration'; readonly ms: number } | { readonly kind: 'amount'; readonly amount: string }
+/**
+ * What keeps a run by cursor from passing over rows that commit late: transaction ids, the start of the oldest transaction under
+ * way, or no more than a person's `lookback`.
+ */
+export type CursorBound = 'xmin' | 'in_flight' | 'lookback'
+export type AuditEvery =
+  { readonly kind: 'duration'; readonly ms: number } | { readonly kind: 'runs'; readonly runs: number }
+
 /** Options of one stream or of a pattern; what is absent falls to `defaults`, then to the rules of the plan. */
 export interface StreamOptions {
   readonly disabled?: boolean
   readonly mode?: Mode
   readonly landing?: Landing
+  /** The column by which `incremental` reads on; of a query also qualified, as it stands there: `o.updated_at`. */
   readonly cursorField?: string
+  /** Only rows whose cursor lies after it are read, ever; as the server reads the column's type. Absent: all rows. */
+  readonly cursorStart?: string
+  /** How far below the highest value seen the next run reads again. */
+  readonly lookback?: Lookback
+  readonly cursorBound?: CursorBound
+  /** How often a table read by cursor is searched, by transaction id, for what the cursor missed. */
+  readonly auditEvery?: AuditEvery
   readonly primaryKey?: readonly string[]
   readonly columns?: readonly string[]
   readonly excludeColumns?: readonly string[]
@@ -55,7 +74,7 @@ export interface StreamOptions {
   /** A hook of another version is another hook, and loads its streams anew. Default: a digest of its source text. */
   readonly hookVersion?: string
   /** In place of `landing`, where the stream has no key. */
-  readonly landingWithoutKey?: Landing
+  readonly landingWithoutKey?: Exclude<Landing, 'upsert'>
 }
 
 export interface Limits {
@@ -95,6 +114,10 @@ export interface Limits {
   readonly maxRequestsPerMinute: number | null
   /** Of them, at most so many at once. */
   readonly requestBurst: number
+  /** A load of a new generation is saved this long after its beginning, and again and again after as long. */
+  readonly saveEveryMs: number
+  /** And whenever so many more rows have come; null: only by time. */
+  readonly saveEveryRows: number | null
 }
 
 export interface Selection {

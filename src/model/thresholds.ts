@@ -28,7 +28,41 @@ export const DEFAULT_LIMITS: Limits = {
   breakerPauseMs: 30_000,
   maxRequestsPerMinute: null,
   requestBurst: 50,
+  saveEveryMs: 60_000,
+  saveEveryRows: null,
 }
+
+/** The percentages and the figures by size are those of the Connector SDK's adaptive example. */
+export const DEFAULT_ADAPTIVE: AdaptiveOptions = {
+  strategy: 'pressure',
+  memoryLimitBytes: null,
+  memoryHigh: 80,
+  memoryCritical: 90,
+  memoryEnoughBytes: 2048 * MIB,
+  cpuHigh: 85,
+  cpuCritical: 95,
+  connectionsHigh: 90,
+  connectionsCritical: 95,
+  replicaLagHighMs: 30_000,
+  replicaLagCriticalMs: 120_000,
+  easeBy: 5,
+  sampleEveryMs: 1000,
+  pauseAtMostMs: 10_000,
+  batchShareHigh: 0.75,
+  batchShareCritical: 0.5,
+  leastBatchRows: 100,
+  leastBatchBytes: MIB,
+  smallBelowRows: 1_000_000,
+  largeFromRows: 50_000_000,
+  logEveryTables: 5,
+  small: { batchRows: 5000, partitionRows: 50_000, queueRows: 10_000, readers: 4, checkpointRows: 1_000_000 },
+  medium: { batchRows: 2500, partitionRows: 25_000, queueRows: 5000, readers: 2, checkpointRows: 500_000 },
+  large: { batchRows: 1000, partitionRows: 5000, queueRows: 1000, readers: 1, checkpointRows: 100_000 },
+}
+/** Bytes of a row of a table that was never analyzed, for want of better. */
+export const ASSUMED_ROW_BYTES = 100
+/** Changes of pressure that a report lists; a run that swings more often says so by its last ones. */
+export const MOST_ADAPTATIONS = 100
 
 /**
  * Rows of a FETCH, and of a batch, of the methods `named` and `client` where no batch size is stated: a server keeps the rows

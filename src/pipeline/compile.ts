@@ -5,6 +5,7 @@
 import { formatStreamName } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
 import type { StreamOptions, SyncSpec } from '../model/sync-spec.js'
+import { DEFAULT_ADAPTIVE } from '../model/thresholds.js'
 import { evaluate } from './condition.js'
 import { checkExportPath, readExportFormat, readExportOptions } from './export-options.js'
 import { resolveParameters, type JsonValue, type Parameters } from './parameters.js'
@@ -281,6 +282,10 @@ class Compiler {
       acceptNewSource: false,
       jobs: null,
       verify: false,
+      adaptive: DEFAULT_ADAPTIVE,
+      rowFilter: {},
+      metadataTables: false,
+      wording: 'native',
     }
   }
 

@@ -12,7 +12,6 @@ import { formatXid8 } from '../model/xid.js'
 import type { CatalogStream } from '../model/catalog.js'
 import type { Destination, PartialLoad, StreamState, SyncState, TableName } from '../destination/contract.js'
 import type { Snapshot, Source } from '../source/contract.js'
-import { SAVE_EVERY_MS } from '../model/thresholds.js'
 import { systemClock, type Clock } from './clock.js'
 import { systemMachine, type Machine } from './machine.js'
 import { MeasuredReaders, mostReaders } from './measured-readers.js'
@@ -365,7 +364,7 @@ class SyncRun {
           onPartial: (partial) => {
             this.#notePartial(task, partial)
           },
-          saveEveryMs: this.#options.saveEveryMs ?? SAVE_EVERY_MS,
+          saveEveryMs: this.#options.saveEveryMs ?? this.#spec.limits.saveEveryMs,
           runAt: new Date(this.#startedAtMs),
           verify: this.#spec.verify,
           allowMassDelete: this.#spec.allowMassDelete,

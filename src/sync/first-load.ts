@@ -11,7 +11,7 @@
  */
 import type { PartialLoad, DestinationCapabilities } from '../destination/contract.js'
 import type { Checkpoint, LoadProgress, SourcePosition, StreamFingerprint } from '../model/checkpoint.js'
-import { SAVE_EVERY_MS, SAVE_SHARE } from '../model/thresholds.js'
+import { DEFAULT_LIMITS, SAVE_SHARE } from '../model/thresholds.js'
 import { formatXid8, isWindowUsable, parseXid8, type Xid8 } from '../model/xid.js'
 import type { SplitRange } from '../model/split-range.js'
 import type { ReadColumn, RowWindow } from '../source/contract.js'
@@ -191,7 +191,7 @@ export class SaveSchedule {
   readonly #everyMs: number
   #dueMs: number
 
-  constructor(startedMs: number, everyMs = SAVE_EVERY_MS) {
+  constructor(startedMs: number, everyMs = DEFAULT_LIMITS.saveEveryMs) {
     this.#everyMs = everyMs
     this.#dueMs = startedMs + everyMs
   }

@@ -21,7 +21,7 @@ export interface StreamPlan {
   readonly table: TableName
   /** Null where rows are not matched by key. */
   readonly key: readonly string[] | null
-  /** The key is a person's word, not an index's. */
+  /** That the key is unique is a person's word, not an index's, or its values land with a loss. */
   readonly keyDeclared: boolean
   readonly columns: readonly ReadColumn[]
   readonly where: string | null
@@ -67,6 +67,7 @@ export function planStream(input: PlanInput): StreamPlan {
   const columns = input.mapColumns(
     { ...stream, columns: chosen },
     {
+      typeProfile: options.typeProfile ?? 'exact',
       types: options.types ?? {},
       specialNumeric: options.specialNumeric ?? 'error',
       specialTemporal: options.specialTemporal ?? 'error',
@@ -87,7 +88,10 @@ export function planStream(input: PlanInput): StreamPlan {
     deletes,
     table,
     key: landing === 'upsert' || landing === 'replace' ? key : null,
-    keyDeclared: options.primaryKey !== undefined || stream.key?.from === 'declared',
+    keyDeclared:
+      options.primaryKey !== undefined ||
+      stream.key?.from === 'declared' ||
+      lossy.some((column) => key?.includes(column.field.name)),
     columns,
     where: options.where ?? null,
     dated: mode === 'full_refresh' && landing === 'append',
@@ -103,6 +107,7 @@ export function planStream(input: PlanInput): StreamPlan {
       where: options.where ?? null,
       excludedColumns: excluded,
       lossyColumns: lossy.map((column) => column.field.name),
+      widened: options.typeProfile === 'widened',
       discardsNewColumns: onSchemaChange === 'discard_value',
       rowSecurity: stream.rowSecurity,
       declaredKey: options.primaryKey !== undefined || stream.key?.from === 'declared',
@@ -312,7 +317,8 @@ function chooseLanding(
   key: readonly string[] | null,
   capabilities: DestinationCapabilities,
 ): Landing {
-  const landing = options.landing ?? defaultLanding(mode, key)
+  const stated = key === null ? (options.landingWithoutKey ?? options.landing) : options.landing
+  const landing = stated ?? defaultLanding(mode, key)
   const context = { stream: stream.name }
   if (mode === 'mirror' && landing !== 'upsert') {
     throw new TrunklineError(

@@ -3,7 +3,7 @@ import { runSync } from '../../../src/sync/engine.js'
 import type { Clock } from '../../../src/sync/clock.js'
 import type { ProgressEvent, RunReport, StreamReport } from '../../../src/model/report.js'
 import type { SyncSpec } from '../../../src/model/sync-spec.js'
-import { DEFAULT_LIMITS } from '../../../src/model/thresholds.js'
+import { DEFAULT_ADAPTIVE, DEFAULT_LIMITS } from '../../../src/model/thresholds.js'
 import { ModelDatabase } from './database.js'
 import { MemoryDestination, MemoryStore, print, type LandedRow } from './memory-destination.js'
 import { ModelSource, type ModelSourceOptions, type Step } from './model-source.js'
@@ -22,6 +22,10 @@ export const SPEC: SyncSpec = {
   acceptNewSource: false,
   jobs: null,
   verify: false,
+  adaptive: { ...DEFAULT_ADAPTIVE, strategy: 'off' },
+  rowFilter: {},
+  metadataTables: false,
+  wording: 'native',
 }
 
 /** Time passes only when someone sleeps. */
