@@ -36,7 +36,8 @@ export function parseConfiguration(
     }
     syncs.set(name, { connection, destination, options: { name, ...options } })
   }
-  return { path, connections, syncs }
+  const { service } = parsed.data
+  return { path, connections, syncs, ...(service === undefined ? {} : { service }) }
 }
 
 type FileConnection = NonNullable<ConfigurationFile['connections']>[string]

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Limits } from '../model/sync-spec.js'
 import { adaptiveSchema, knownAdaptiveKeysAt } from './adaptive-schema.js'
+import { SERVICE_KEYS, toServiceSettings } from './service-schema.js'
 import {
   STREAM_KEYS,
   camelKeys,
@@ -168,7 +169,7 @@ export const SYNC_OPTION_KEYS = {
   metadata_tables: flag.describe('Land what streams and columns are in postgres_table and postgres_column.'),
   wording: z
     .enum(['native', 'connector_sdk'], { error: () => 'must be one of: native, connector_sdk' })
-    .describe("Whose levels and texts the log uses."),
+    .describe('Whose levels and texts the log uses.'),
 } as const
 
 const SYNC_KEYS = {
@@ -183,11 +184,19 @@ const syncSchema = z
   .required({ source: true, destination: true })
   .transform(camelKeys)
 
+const SERVICE_FILE_KEYS = {
+  ...SERVICE_KEYS,
+  limits: limitsSchema.describe('Of extractions; those of runs stand with their sync.'),
+} as const
+
+const serviceSchema = z.strictObject(SERVICE_FILE_KEYS).partial().transform(toServiceSettings)
+
 export const fileSchema = z
   .strictObject({
     version: z.literal(1, { error: () => 'must be 1, the version of the format' }),
     connections: z.record(name, connectionSchema).optional(),
     syncs: z.record(name, syncSchema).optional(),
+    service: serviceSchema.optional().describe('What `trunkline serve` listens to and allows.'),
   })
   .meta({
     title: 'trunkline.yaml',
@@ -199,8 +208,10 @@ export type ConfigurationFile = z.output<typeof fileSchema>
 /** What may stand at a path of the file, for suggestions; null where names are free. */
 export function knownKeysAt(path: readonly PropertyKey[]): readonly string[] | null {
   const [section] = path
-  if (path.length === 0) return ['version', 'connections', 'syncs']
+  if (path.length === 0) return ['version', 'connections', 'syncs', 'service']
   if (section === 'connections' && path.length === 2) return Object.keys(CONNECTION_KEYS)
+  if (section === 'service' && path.length === 1) return Object.keys(SERVICE_FILE_KEYS)
+  if (section === 'service' && path[1] === 'limits') return Object.keys(LIMIT_KEYS)
   if (section !== 'syncs') return null
   if (path.length === 2) return Object.keys(SYNC_KEYS)
   return knownSyncKeysAt(path.slice(2))

@@ -10,6 +10,7 @@ import { TrunklineError } from '../model/error.js'
 import type { parseConfiguration } from './configuration.js'
 import type { ConnectionInput } from './connection-input.js'
 import type { Environment } from './interpolate.js'
+import type { StatedServiceSettings } from './service-settings.js'
 import type { SyncOptions } from './sync-options.js'
 
 export const CONFIGURATION_NAMES = ['trunkline.yaml', 'trunkline.yml', 'trunkline.json'] as const
@@ -25,6 +26,8 @@ export interface Configuration {
   readonly path: string
   readonly connections: ReadonlyMap<string, ConnectionInput>
   readonly syncs: ReadonlyMap<string, ConfiguredSync>
+  /** Absent where the file has no such section. */
+  readonly service?: StatedServiceSettings
 }
 
 /** The configuration of a directory, or null where there is none. */

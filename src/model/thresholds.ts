@@ -119,3 +119,24 @@ export const READER_LARGE_BYTES = 256 * MIB
 
 /** The share of a load's time that its saves may take: slow ones come less often. */
 export const SAVE_SHARE = 0.05
+
+/** `trunkline serve`: where it listens, and how much it does at once. */
+export const SERVICE_PORT = 8080
+export const SERVICE_EXTRACTIONS = 4
+export const SERVICE_RUNS = 1
+export const SERVICE_GRACE_MS = 30_000
+export const SERVICE_CLIENT_TIMEOUT_MS = 2 * 60 * 1000
+/** Of hexadecimal digits: 64 bits, at the very least. */
+export const SERVICE_TOKEN_MIN_LENGTH = 16
+/** Rows on their way to a client: what a slow one holds here is a small multiple of it. */
+export const SERVICE_BATCH_BYTES = 256 * 1024
+/** A body is a small document. */
+export const SERVICE_BODY_BYTES = 64 * 1024
+/** Answers about health are as old as this at most; a server is not asked more often. */
+export const SERVICE_HEALTH_AGE_MS = 2000
+export const SERVICE_HEALTH_TIMEOUT_MS = 5000
+/** Statistics of schemas for the metrics are as old as this at most. */
+export const SERVICE_STATISTICS_AGE_MS = 5 * 60 * 1000
+/** Runs remembered after their end, and events of each. */
+export const SERVICE_KEPT_RUNS = 100
+export const SERVICE_KEPT_EVENTS = 1000
