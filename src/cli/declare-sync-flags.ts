@@ -8,7 +8,10 @@ export interface SyncFlags {
   readonly excludeColumns?: readonly string[]
   readonly mode?: string
   readonly landing?: string
-  readonly cursorField?: string
+  readonly cursorField?: readonly string[]
+  readonly cursorStart?: readonly string[]
+  readonly lookback?: string
+  readonly auditEvery?: string
   readonly primaryKey?: readonly string[]
   readonly where?: readonly string[]
   readonly readMethod?: string
@@ -41,7 +44,10 @@ export function addSyncFlags(command: Command): Command {
     .option('--exclude-columns <[stream=]names>', 'all columns but these (repeatable)', collect)
     .option('--mode <mode>', 'mirror, full_refresh or incremental')
     .option('--landing <landing>', 'replace, upsert or append')
-    .option('--cursor-field <[stream=]name>', 'not available in this version')
+    .option('--cursor-field <[stream=]name>', 'column by which incremental reads on (repeatable)', collect)
+    .option('--cursor-start <[stream=]value>', 'only rows whose cursor lies after it (repeatable)', collect)
+    .option('--lookback <length>', 'how far below the highest cursor to read again: 1h, or 1000')
+    .option('--audit-every <when>', 'look for what a cursor missed: 24h, or 10 (runs)')
     .option('--primary-key <[stream=]names>', 'columns that identify a row (repeatable)', collect)
     .option(
       '--where <stream=condition>',

@@ -33,7 +33,8 @@ async function toStreamOptions(flags: SyncFlags): Promise<StreamFlags> {
     ...pick(flags, [
       'mode',
       'landing',
-      'cursorField',
+      'lookback',
+      'auditEvery',
       'readMethod',
       'batchSize',
       'deletes',
@@ -50,6 +51,12 @@ async function toStreamOptions(flags: SyncFlags): Promise<StreamFlags> {
       const target = addTo(pattern)
       const before = (target[key] as readonly string[] | undefined) ?? []
       target[key] = [...before, ...rest.split(',').map((name) => name.trim())]
+    }
+  }
+  for (const key of ['cursorField', 'cursorStart'] as const) {
+    for (const value of flags[key] ?? []) {
+      const { pattern, rest } = splitPattern(value)
+      addTo(pattern)[key] = rest.trim()
     }
   }
   for (const value of flags.where ?? []) {

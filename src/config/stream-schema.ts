@@ -73,9 +73,13 @@ export const names = z
   .transform((list): readonly string[] => list)
 
 const LOOKBACK_ERROR = () => 'must be a duration with its unit, such as 1h, or for numbers an amount'
+const milliseconds = z.strictObject({ kind: z.literal('duration'), ms: z.number().nonnegative() })
+const amount = z.strictObject({ kind: z.literal('amount'), amount: z.string().regex(/^\d+(\.\d+)?$/) })
+/** Programs also state it in the model's own words. */
 const lookback = z
-  .union([z.number(), z.string()], { error: LOOKBACK_ERROR })
+  .union([z.number(), z.string(), milliseconds, amount], { error: LOOKBACK_ERROR })
   .transform((value, context): Lookback => {
+    if (typeof value === 'object') return value
     const stated = String(value)
     if (/^\d{1,18}(\.\d{1,18})?$/.test(stated)) return { kind: 'amount', amount: stated }
     const ms = parseDuration(stated)
@@ -85,9 +89,11 @@ const lookback = z
   })
 
 const AUDIT_ERROR = () => 'must be a duration with its unit, such as 24h, or a number of runs'
+const runs = z.strictObject({ kind: z.literal('runs'), runs: z.number().int().positive() })
 const auditEvery = z
-  .union([z.number(), z.string()], { error: AUDIT_ERROR })
+  .union([z.number(), z.string(), milliseconds, runs], { error: AUDIT_ERROR })
   .transform((value, context): AuditEvery => {
+    if (typeof value === 'object') return value
     const stated = String(value)
     if (/^[1-9]\d{0,8}$/.test(stated)) return { kind: 'runs', runs: Number(stated) }
     const ms = parseDuration(stated)
@@ -105,7 +111,9 @@ export const STREAM_KEYS = {
     "What a run does; other tools' words are accepted. Default: mirror where the table allows it, else full_refresh.",
   ),
   landing: words(keysOf(LANDING_WORDS)).describe('How rows enter the destination.'),
-  landing_without_key: words(['replace', 'append']).describe('In place of `landing`, where the stream has no key.'),
+  landing_without_key: words(['replace', 'append']).describe(
+    'In place of `landing`, where the stream has no key.',
+  ),
   cursor_field: name.describe('The column by which `incremental` reads on.'),
   cursor_start: name.describe('Only rows whose cursor lies after it. Default: all rows.'),
   lookback: lookback.describe('How far below the highest cursor seen each run reads again: 1h, or 1000.'),

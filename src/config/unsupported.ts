@@ -2,14 +2,11 @@
 import { TrunklineError } from '../model/error.js'
 
 const NOT_YET: Readonly<Record<string, string>> = {
-  cursor_field:
-    'Leave it out: `incremental` then finds changed rows by their transaction ids, without a cursor.',
   mask: 'Leave the column out with exclude_columns, or mask it in a `sql` stream.',
   rename: 'Rename it in a `sql` stream: select a as b.',
   add_columns: 'Add it in a `sql` stream.',
   hooks: 'Shape the rows in a `sql` stream.',
   deletes_every: 'Deletes are found in every run.',
-  audit_every: 'It belongs to cursor fields, which this version does not have.',
   type_profile: 'Types are exact; choose others by column with `types`.',
   schedule: 'Run `trunkline sync` from cron, systemd or your orchestrator.',
 }
@@ -19,7 +16,7 @@ export function isUnsupportedKey(key: string): boolean {
   return Object.hasOwn(NOT_YET, key)
 }
 
-/** @param spelled the key as it was written: cursor_field, cursorField or --cursor-field */
+/** @param spelled the key as it was written: deletes_every, deletesEvery */
 export function unsupportedKey(place: string, spelled: string, key: string): TrunklineError {
   return new TrunklineError(
     'CONFIG_UNSUPPORTED',

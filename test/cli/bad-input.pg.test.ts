@@ -143,7 +143,11 @@ test.each([
   ['a destination of a kind that does not exist', ['sync', 'postgresql://h/d', 'mysql:x'], 'CONFIG_INVALID'],
   ['a destination of a later version', ['sync', 'postgresql://h/d', 'parquet:out'], 'CONFIG_UNSUPPORTED'],
   ['a source that is nothing', ['sync', 'shop', 'x.duckdb'], 'CONFIG_INVALID'],
-  ['a cursor field', ['sync', 'postgresql://h/d', 'x.duckdb', '--cursor-field', 'at'], 'CONFIG_UNSUPPORTED'],
+  [
+    'a lookback without a unit',
+    ['sync', 'postgresql://h/d', 'x.duckdb', '--lookback', 'soon'],
+    'CONFIG_INVALID',
+  ],
   [
     'a mode that does not exist',
     ['sync', 'postgresql://h/d', 'x.duckdb', '--mode', 'miror'],

@@ -132,11 +132,11 @@ test.each([
     ':8:21',
   ],
   [
-    'a cursor field',
-    '    defaults: { cursor_field: at }\n',
-    'CONFIG_UNSUPPORTED',
-    'without a cursor',
-    ':8:17',
+    'a lookback that is no length',
+    '    defaults: { lookback: soon }\n',
+    'CONFIG_INVALID',
+    'configuration.md',
+    ':8:17 (syncs.s.defaults.lookback): must be a duration with its unit',
   ],
   [
     'a word that is no mode',

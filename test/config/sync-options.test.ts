@@ -7,7 +7,7 @@ test('options of a program are checked by the rules of the file, in their own sp
   const cases: [unknown, string, string, string][] = [
     [{ streams: { 'public.*': { mod: 'mirror' } } }, 'CONFIG_UNKNOWN_KEY', 'streams["public.*"].mod', 'mode'],
     [{ targetSchem: 'x' }, 'CONFIG_UNKNOWN_KEY', 'targetSchem', 'targetSchema'],
-    [{ defaults: { cursorField: 'at' } }, 'CONFIG_UNSUPPORTED', 'defaults.cursorField', 'cursor'],
+    [{ defaults: { auditEvery: 'often' } }, 'CONFIG_INVALID', 'defaults.auditEvery', ''],
     [{ defaults: { mode: 'mirored' } }, 'CONFIG_INVALID', 'defaults.mode', ''],
     [{ limits: { maxConnection: 1 } }, 'CONFIG_UNKNOWN_KEY', 'limits.maxConnection', 'maxConnections'],
     [{ limits: { maxConnections: '4' } }, 'CONFIG_INVALID', 'limits.maxConnections', ''],
@@ -19,6 +19,22 @@ test('options of a program are checked by the rules of the file, in their own sp
     expect(error.message).toContain(place)
     expect(error.hint).toContain(hint)
   }
+})
+
+test('what a cursor needs may be stated in the words of files and in those of programs', () => {
+  const lookback = { kind: 'duration', ms: 3_600_000 } as const
+  const auditEvery = { kind: 'runs', runs: 10 } as const
+  const asFile = { cursorField: 'at', lookback: '1h', auditEvery: 10 }
+  expect(checkSyncOptions({ defaults: asFile as never }).defaults).toEqual({
+    cursorField: 'at',
+    lookback,
+    auditEvery,
+  })
+  expect(checkSyncOptions({ defaults: { lookback, auditEvery } }).defaults).toEqual({ lookback, auditEvery })
+  expect(checkSyncOptions({ defaults: { lookback: 1000 as never } }).defaults?.lookback).toEqual({
+    kind: 'amount',
+    amount: '1000',
+  })
 })
 
 test('names of streams and columns are never taken for options', () => {
