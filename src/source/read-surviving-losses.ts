@@ -3,11 +3,16 @@ import type { Batch } from '../batch/batch.js'
 import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
 import type { Split } from './contract.js'
-import type { ReaderPool } from './reader-pool.js'
 import type { Given } from './replay.js'
 
-export interface SurvivingOptions {
-  readonly readers: ReaderPool
+interface SplitReader {
+  /** What it died of. */
+  readonly failure: TrunklineError | null
+  read(split: Split, given: Given, signal: AbortSignal): AsyncIterable<Batch>
+}
+
+export interface SurvivingOptions<R extends SplitReader> {
+  readonly readers: { acquire(signal: AbortSignal): Promise<R | null>; release(reader: R): void }
   /** Where the server gives no reader. */
   readonly readOnLeader: (given: Readonly<Given>) => AsyncIterable<Batch>
   readonly signal: AbortSignal
@@ -18,9 +23,9 @@ export interface SurvivingOptions {
 const MAX_LOSSES_IN_A_ROW = 5
 
 /** @throws what the last reader of several died of, and every error that is not a loss of its reader */
-export async function* readSurvivingLosses(
+export async function* readSurvivingLosses<R extends SplitReader>(
   split: Split,
-  options: SurvivingOptions,
+  options: SurvivingOptions<R>,
 ): AsyncGenerator<Batch, void> {
   const { readers, signal, logger } = options
   const given: Given = { batches: 0, digest: 0 }

@@ -81,20 +81,23 @@ onEachServer('what gets lost', (server) => {
     expect(snapshot.signal.aborted).toBe(false)
   })
 
-  test('a reader that is terminated again and again fails its read', async () => {
+  test('a reader that is terminated after every batch is replaced each time, and every row comes once', async () => {
     // More than fits into the buffers between the server and us: what is on its way when a session ends still arrives.
     await database.sql(
       `CREATE TABLE more AS SELECT n AS id, repeat('x', 1000) AS x FROM generate_series(1, 25000) n`,
     )
     const stream = await discoverOne(source, 'public.more')
     await using snapshot = await openSnapshot(source, [stream], { readers: 1 })
-    const split = await planRead(source, snapshot, stream, { limits: withLimits({ batchRows: 100 }) })
-    const reading = (async () => {
-      for await (const _batch of snapshot.read(split)) await terminateReaders(database)
-    })()
-    expect((await failureOf(reading)).code).toMatch(/^(CONNECTION_LOST|COPY_INCOMPLETE)$/)
+    const split = await planRead(source, snapshot, stream, { limits: withLimits({ batchRows: 2500 }) })
+    const ids: Value[] = []
+    let kills = 0
+    for await (const batch of snapshot.read(split)) {
+      for (const row of rowsOf(batch)) ids.push(row['id'] ?? null)
+      kills += await terminateReaders(database)
+    }
+    expect(kills).toBeGreaterThan(1)
+    expect(ids).toEqual(Array.from({ length: 25000 }, (_, index) => index + 1))
     expect(snapshot.signal.aborted).toBe(false)
-    expect((await readRows(source, snapshot, stream)).length).toBe(25000)
   })
 
   test('a snapshot ends at the age that is allowed, and its locks with it', async () => {
