@@ -21,6 +21,7 @@ import {
   IntervalMonthDayNano,
   makeData,
   RecordBatch,
+  RecordBatchStreamWriter,
   Schema,
   Struct,
   TimeMicrosecond,
@@ -58,6 +59,52 @@ export function toArrow(batch: Batch): RecordBatch {
   )
 }
 
+/** Batches of the same fields as an Arrow IPC stream, in pieces that belong one after the other. */
+export interface ArrowStream {
+  /** The schema: the first piece. */
+  begin(): Uint8Array
+  /** Copies the batch, which is the caller's again. */
+  write(batch: Batch): Uint8Array
+  /** The end-of-stream marker: without it a reader knows that the stream was cut. */
+  end(): Uint8Array
+}
+
+/** @throws what {@link toArrow} throws, from `write` */
+export function createArrowStream(fields: readonly Field[]): ArrowStream {
+  const writer = new PieceWriter()
+  return {
+    begin: () => writer.take(() => writer.reset(undefined, new Schema(fields.map(arrowField)))),
+    write: (batch) =>
+      writer.take(() => {
+        writer.write(toArrow(batch))
+      }),
+    end: () => writer.take(() => writer.finish()),
+  }
+}
+
+/** Hands out what is written instead of queueing it. */
+class PieceWriter extends RecordBatchStreamWriter {
+  #pieces: Uint8Array[] = []
+
+  take(work: () => unknown): Uint8Array {
+    work()
+    const pieces = this.#pieces
+    this.#pieces = []
+    return Buffer.concat(pieces)
+  }
+
+  protected override _write(chunk: ArrayBufferView | ArrayBufferLike | null | undefined): this {
+    if (this._started && chunk) this.#pieces.push(bytesOf(chunk))
+    return this
+  }
+}
+
+function bytesOf(chunk: ArrayBufferView | ArrayBufferLike): Uint8Array {
+  return ArrayBuffer.isView(chunk)
+    ? new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    : new Uint8Array(chunk)
+}
+
 function arrowField(field: Field): ArrowField {
   const metadata = field.type.kind === 'json' ? JSON_METADATA : null
   // Not what the source declares but what is: a column that may not be null can still have been read as null.
@@ -79,7 +126,7 @@ function arrowType(type: ColumnType): DataType {
     case 'time':
       return new TimeMicrosecond()
     case 'timestamp':
-      return new Timestamp(TimeUnit.MICROSECOND, type.utc ? 'UTC' : null)
+      return arrowTimestamp(type)
     case 'interval':
       return new IntervalMonthDayNano()
     case 'text':
@@ -91,6 +138,10 @@ function arrowType(type: ColumnType): DataType {
     default:
       return unreachable(type)
   }
+}
+
+function arrowTimestamp({ utc, unit }: Extract<ColumnType, { kind: 'timestamp' }>): Timestamp {
+  return new Timestamp(unit === 'ns' ? TimeUnit.NANOSECOND : TimeUnit.MICROSECOND, utc ? 'UTC' : null)
 }
 
 function arrowData(batch: Batch, index: number, field: Field): Data {
@@ -135,7 +186,7 @@ function arrowData(batch: Batch, index: number, field: Field): Data {
     case 'timestamp':
       return makeData({
         ...shared,
-        type: new Timestamp(TimeUnit.MICROSECOND, type.utc ? 'UTC' : null),
+        type: arrowTimestamp(type),
         data: new BigInt64Array(buffer, offset, rowCount),
       })
     case 'interval':

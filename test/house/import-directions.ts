@@ -30,8 +30,9 @@ export const directions: Readonly<Record<string, Allowed>> = {
   connectors: {
     values: ['model', 'batch', 'codec', 'transform', 'config', 'postgres', 'source', 'destination', 'sync'],
   },
-  cli: faces,
-  service: faces,
+  // The one exception between faces: `trunkline serve` starts the service.
+  cli: { ...faces, values: [...faces.values, 'service'] },
+  service: { ...faces, values: [...faces.values, 'arrow'] },
   protocol: faces,
   // What a library offers for batches is part of it.
   index: { ...faces, values: [...faces.values, 'batch'] },
@@ -44,10 +45,15 @@ export const directions: Readonly<Record<string, Allowed>> = {
 /** The one part that imports a third-party package, and whether only lazily (`import()`), because loading it is slow. */
 export const packages: Readonly<Record<string, { readonly part: string; readonly lazy?: true }>> = {
   '@duckdb/node-api': { part: 'destination/duckdb', lazy: true },
+  '@fastify/swagger': { part: 'service', lazy: true },
   'apache-arrow': { part: 'arrow' },
   commander: { part: 'cli' },
+  fastify: { part: 'service', lazy: true },
+  'fastify-type-provider-zod': { part: 'service', lazy: true },
   'libpg-query': { part: 'source', lazy: true },
   pg: { part: 'postgres' },
+  pino: { part: 'service', lazy: true },
+  'prom-client': { part: 'service', lazy: true },
   yaml: { part: 'config' },
   zod: { part: '' },
 }
