@@ -29,7 +29,14 @@ export interface SnapshotOptions {
 
 export interface ReadOptions extends Pick<
   StreamOptions,
-  'columns' | 'excludeColumns' | 'where' | 'types' | 'specialNumeric' | 'specialTemporal' | 'invalidUtf8'
+  | 'columns'
+  | 'excludeColumns'
+  | 'where'
+  | 'typeProfile'
+  | 'types'
+  | 'specialNumeric'
+  | 'specialTemporal'
+  | 'invalidUtf8'
 > {
   readonly signal?: AbortSignal
 }
@@ -159,6 +166,7 @@ function findStream(snapshot: Snapshot, name: string): CatalogStream {
 function chooseColumns(source: Source, stream: CatalogStream, options: ReadOptions): readonly ReadColumn[] {
   const columns = source.mapColumns(stream, {
     types: options.types ?? {},
+    typeProfile: options.typeProfile ?? 'exact',
     specialNumeric: options.specialNumeric ?? 'error',
     specialTemporal: options.specialTemporal ?? 'error',
     invalidUtf8: options.invalidUtf8 ?? 'error',

@@ -1,7 +1,14 @@
 /** Builds a batch from single values: for tests, transforms and small tables. The decoder has its own, faster way. */
-import { fixedWidth, unreachable, type ColumnType, type Field } from '../model/column-type.js'
+import {
+  fixedWidth,
+  TIMESTAMP_INFINITY,
+  unreachable,
+  type ColumnType,
+  type Field,
+} from '../model/column-type.js'
 import type { Batch, Column, Span } from './batch.js'
 import { parseDate, parseInterval, parseTime, parseTimestamp } from './calendar.js'
+import { NANOS_PER_MICRO } from './column-reader.js'
 import type { Value } from './rows.js'
 
 /**
@@ -94,7 +101,7 @@ function encodeValue(type: ColumnType, value: NonNullable<Value>): Uint8Array {
       view.setBigInt64(0, parseTime(value as string), true)
       return bytes
     case 'timestamp':
-      view.setBigInt64(0, inRange(parseTimestamp(value as string), 64), true)
+      view.setBigInt64(0, inRange(parseStamp(value as string, type.unit), 64), true)
       return bytes
     case 'interval': {
       const { months, days, micros } = parseInterval(value as string)
@@ -116,6 +123,12 @@ function encodeValue(type: ColumnType, value: NonNullable<Value>): Uint8Array {
     default:
       return unreachable(type)
   }
+}
+
+function parseStamp(text: string, unit: 'ns' | undefined): bigint {
+  const micros = parseTimestamp(text)
+  const infinite = micros === TIMESTAMP_INFINITY || micros === -TIMESTAMP_INFINITY
+  return unit === undefined || infinite ? micros : micros * NANOS_PER_MICRO
 }
 
 /** Text to unscaled value. @throws RangeError where it does not fit. */

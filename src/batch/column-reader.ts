@@ -1,6 +1,9 @@
 /** Reads the stored form of single values out of a column: the one place that turns spans back into numbers. */
-import { unreachable } from '../model/column-type.js'
+import { TIMESTAMP_INFINITY, unreachable } from '../model/column-type.js'
 import type { Batch } from './batch.js'
+
+/** Of a timestamp[ns]. */
+export const NANOS_PER_MICRO = 1000n
 
 /** A value as it is stored: numbers unscaled and uninterpreted. */
 export type StoredValue =
@@ -11,8 +14,8 @@ export type StoredValue =
   | { readonly months: number; readonly days: number; readonly micros: bigint }
 
 /**
- * A function that gives the stored value of a row, or null: int64, decimal, time and timestamp as bigint; text, json,
- * uuid and binary as bytes over the batch's memory, not copied.
+ * A function that gives the stored value of a row, or null: int64, decimal, time and timestamp (in microseconds, whatever its
+ * unit) as bigint; text, json, uuid and binary as bytes over the batch's memory, not copied.
  */
 export function columnReader(batch: Batch, index: number): (row: number) => StoredValue | null {
   const isValid = validityReader(batch, index)
@@ -51,8 +54,11 @@ function valueReader(batch: Batch, index: number): (row: number) => StoredValue 
     case 'date':
       return (row) => view.getInt32(4 * row, true)
     case 'time':
-    case 'timestamp':
       return (row) => view.getBigInt64(8 * row, true)
+    case 'timestamp':
+      return type.unit === 'ns'
+        ? (row) => toMicros(view.getBigInt64(8 * row, true))
+        : (row) => view.getBigInt64(8 * row, true)
     case 'interval':
       return (row) => ({
         months: view.getInt32(16 * row, true),
@@ -70,6 +76,12 @@ function valueReader(batch: Batch, index: number): (row: number) => StoredValue 
     default:
       return unreachable(type)
   }
+}
+
+/** What PostgreSQL has are microseconds: of nanoseconds that came from there nothing is cut off. */
+function toMicros(nanos: bigint): bigint {
+  const infinite = nanos === TIMESTAMP_INFINITY || nanos === -TIMESTAMP_INFINITY
+  return infinite ? nanos : nanos / NANOS_PER_MICRO
 }
 
 function columnOf(batch: Batch, index: number): Batch['columns'][number] {

@@ -19,6 +19,7 @@ export interface SyncFlags {
   readonly batchSize?: string
   readonly targetSchema?: string
   readonly nameTemplate?: string
+  readonly typeProfile?: string
   readonly deletes?: string
   readonly onSchemaChange?: string
   readonly name?: string
@@ -60,6 +61,7 @@ export function addSyncFlags(command: Command): Command {
     .option('--batch-size <rows>', 'most rows in a batch')
     .option('--target-schema <name>', 'land every stream in this schema')
     .option('--name-template <template>', 'destination table, with {schema} and {table} replaced')
+    .option('--type-profile <profile>', 'exact, or widened to six landing types')
     .option('--deletes <policy>', 'hard, soft or ignore')
     .option('--on-schema-change <policy>', 'evolve, freeze or discard_value')
     .option('--name <name>', 'identity of the sync at the destination (default: the database)')

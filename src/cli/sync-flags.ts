@@ -37,6 +37,7 @@ async function toStreamOptions(flags: SyncFlags): Promise<StreamFlags> {
       'auditEvery',
       'readMethod',
       'batchSize',
+      'typeProfile',
       'deletes',
       'onSchemaChange',
     ]),

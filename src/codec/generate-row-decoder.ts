@@ -9,7 +9,7 @@
  * Processor time a row of TPC-H lineitem, 2 cores of an AMD EPYC with other work beside it: 117 ns, of which four
  * numeric(15,2) take 31 and five texts 46; one write call for each row adds some 30. bench/decode.ts measures it anew.
  */
-import { COPY_DATA_HEADER_BYTES, COPY_DATA_TYPE } from '../model/copy-message.js'
+import { COPY_DATA_HEADER_BYTES } from '../model/copy-message.js'
 import { growText, type ArenaColumn, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
 import { MAX_DOUBLE_PRECISION, STORED, storeNumeric } from './numeric.js'
@@ -19,6 +19,7 @@ import {
   storeInterval,
   storeTime,
   storeTimestamp,
+  storeTimestampNanos,
   TIMESTAMP_CHECKED_HIGH,
   TIMESTAMP_SHIFT_HIGH,
   TIMESTAMP_SHIFT_LOW,
@@ -27,7 +28,7 @@ import { WIRE_FORMATS } from './wire-format.js'
 
 /**
  * Decodes whole rows from `pos` until the arena is full or something is not ordinary, and returns where it stopped.
- * `inMessages`: each row is the payload of a CopyData message whose header stands before it.
+ * `inMessages`: each row is the payload of a message whose header stands before it.
  */
 export type DecodeRows = (
   bytes: Uint8Array,
@@ -36,6 +37,12 @@ export type DecodeRows = (
   end: number,
   inMessages: boolean,
 ) => number
+
+export interface RowLimits {
+  readonly maxFieldBytes: number
+  /** Of the messages that hold a row each. */
+  readonly messageType: number
+}
 
 /** Values up to this many bytes are copied in words of four; above, a native copy is faster. */
 const WORD_COPY_BYTES = 96
@@ -48,6 +55,7 @@ const RUNTIME = {
   storeDate,
   storeTime,
   storeTimestamp,
+  storeTimestampNanos,
   storeInterval,
 }
 
@@ -55,9 +63,9 @@ const RUNTIME = {
 export function generateRowDecoder(
   decoders: readonly DecoderColumn[],
   arena: BatchArena,
-  maxFieldBytes: number,
+  limits: RowLimits,
 ): DecodeRows | null {
-  const source = rowDecoderSource(decoders, arena, maxFieldBytes)
+  const source = rowDecoderSource(decoders, arena, limits)
   let factory: (arena: BatchArena, runtime: typeof RUNTIME) => DecodeRows
   try {
     // The only generated code of the project; its input is numbers and wire formats.
@@ -73,7 +81,7 @@ export function generateRowDecoder(
 function rowDecoderSource(
   decoders: readonly DecoderColumn[],
   arena: BatchArena,
-  maxFieldBytes: number,
+  { maxFieldBytes, messageType }: RowLimits,
 ): string {
   const { columns } = arena
   const lines: string[] = [
@@ -92,7 +100,7 @@ function rowDecoderSource(
     'rowStart = pos',
     'rowText = 0',
     'if (inMessages) {',
-    `if (limit - pos < ${COPY_DATA_HEADER_BYTES} || view.getUint8(pos) !== ${COPY_DATA_TYPE}) break rows`,
+    `if (limit - pos < ${COPY_DATA_HEADER_BYTES} || view.getUint8(pos) !== ${messageType}) break rows`,
     // A length that no message has leaves no room for a row.
     'end = pos + 1 + view.getInt32(pos + 1)',
     'if (end > limit) break rows',
@@ -223,6 +231,8 @@ function storeFixed(decoder: DecoderColumn, column: ArenaColumn, i: number): str
         `else if (storeDate(view, pos, words${i}, ${w0}) !== ${STORED}) break rows`,
       ]
     case 'timestamp':
+      if (decoder.type.kind === 'timestamp' && decoder.type.unit === 'ns')
+        return orBreak(`storeTimestampNanos(view, pos, words${i}, ${w0})`)
       return [
         'length = view.getInt32(pos)',
         `if (length < ${TIMESTAMP_CHECKED_HIGH} && length !== -2147483648) {`,

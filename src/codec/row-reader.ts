@@ -40,9 +40,13 @@ export interface RowReader {
 export function createRowReader(
   decoders: readonly DecoderColumn[],
   arena: BatchArena,
-  options: { readonly maxFieldBytes: number; readonly offsetOf: (pos: number) => number },
+  options: {
+    readonly maxFieldBytes: number
+    readonly framing: 'copy' | 'rows'
+    readonly offsetOf: (pos: number) => number
+  },
 ): RowReader {
-  const { maxFieldBytes, offsetOf } = options
+  const { maxFieldBytes, framing, offsetOf } = options
   const { columns, stream } = arena
 
   let expects: Expects = 'header'
@@ -287,7 +291,11 @@ export function createRowReader(
   function unrepresentable(decoder: DecoderColumn): TrunklineError {
     const { type } = decoder
     const landing =
-      type.kind === 'decimal' ? `decimal(${type.precision},${type.scale})` : `the range of ${type.kind}`
+      type.kind === 'decimal'
+        ? `decimal(${type.precision},${type.scale})`
+        : type.kind === 'timestamp' && type.unit === 'ns'
+          ? 'the range of timestamp[ns], 1677 to 2262'
+          : `the range of ${type.kind}`
     const option = type.kind === 'decimal' ? 'special_numeric' : 'special_temporal'
     return new TrunklineError(
       'VALUE_UNREPRESENTABLE',

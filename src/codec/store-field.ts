@@ -2,7 +2,7 @@
 import type { DecoderColumn } from './decoder-column.js'
 import type { ArenaColumn } from './batch-arena.js'
 import { MALFORMED, STORED, storeNumeric, type Stored } from './numeric.js'
-import { storeDate, storeInterval, storeTime, storeTimestamp } from './temporal.js'
+import { storeDate, storeInterval, storeTime, storeTimestamp, storeTimestampNanos } from './temporal.js'
 
 /**
  * Stores the value of `length` bytes at `pos` as the column's value of `row`; the caller has checked the length of fixed
@@ -60,7 +60,9 @@ export function storeField(
     case 'time':
       return storeTime(view, pos, words, 2 * row)
     case 'timestamp':
-      return storeTimestamp(view, pos, words, 2 * row)
+      return decoder.type.kind === 'timestamp' && decoder.type.unit === 'ns'
+        ? storeTimestampNanos(view, pos, words, 2 * row)
+        : storeTimestamp(view, pos, words, 2 * row)
     case 'interval':
       return storeInterval(view, pos, words, 4 * row)
     case 'uuid':

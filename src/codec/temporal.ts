@@ -24,6 +24,13 @@ export const TIMESTAMP_SHIFT_LOW = (946_684_800_000_000 % 4294967296) | 0
 /** A high word below this and above INT32_MIN needs no check: neither infinity nor beyond int64 once shifted. */
 export const TIMESTAMP_CHECKED_HIGH = INT32_MAX - TIMESTAMP_SHIFT_HIGH - 1
 
+const NANOS_PER_MICRO = 1000
+const TWO_32 = 4294967296
+/** 1677-09-22 in ns since 1970: int64 begins in the day before, but DuckDB cannot print a time of a day that is cut. */
+const FIRST_NANOS = -9_223_286_400_000_000_000
+const FIRST_NANOS_HIGH = Math.floor(FIRST_NANOS / TWO_32)
+const FIRST_NANOS_LOW = FIRST_NANOS - FIRST_NANOS_HIGH * TWO_32
+
 /** 24:00:00, 86 400 000 000 µs, as two words. */
 const DAY_HIGH = 20
 const DAY_LOW = 500_654_080
@@ -57,6 +64,23 @@ export function storeTimestamp(view: DataView, pos: number, out: Int32Array, ind
   if (sumHigh > INT32_MAX || (sumHigh === INT32_MAX && sumLow === -1)) return UNREPRESENTABLE
   out[index] = sumLow
   out[index + 1] = sumHigh
+  return STORED
+}
+
+/** The same as nanoseconds: 1677-09-22 to 2262-04-11 23:47:16.854775, and the infinities. */
+export function storeTimestampNanos(view: DataView, pos: number, out: Int32Array, index: number): Stored {
+  const stored = storeTimestamp(view, pos, out, index)
+  const high = out[index + 1]!
+  const low = out[index]!
+  if (stored !== STORED || (high === INT32_MAX && low === -1) || (high === INT32_MIN && low === 1))
+    return stored
+  const lowProduct = (low >>> 0) * NANOS_PER_MICRO
+  const highProduct = high * NANOS_PER_MICRO + Math.floor(lowProduct / TWO_32)
+  const nanosLow = lowProduct % TWO_32
+  if (highProduct > INT32_MAX || highProduct < FIRST_NANOS_HIGH) return UNREPRESENTABLE
+  if (highProduct === FIRST_NANOS_HIGH && nanosLow < FIRST_NANOS_LOW) return UNREPRESENTABLE
+  out[index] = nanosLow
+  out[index + 1] = highProduct
   return STORED
 }
 

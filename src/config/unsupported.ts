@@ -7,7 +7,6 @@ const NOT_YET: Readonly<Record<string, string>> = {
   add_columns: 'Add it in a `sql` stream.',
   hooks: 'Shape the rows in a `sql` stream.',
   deletes_every: 'Deletes are found in every run.',
-  type_profile: 'Types are exact; choose others by column with `types`.',
   schedule: 'Run `trunkline sync` from cron, systemd or your orchestrator.',
 }
 

@@ -21,8 +21,11 @@ export type ColumnType =
   | { readonly kind: 'date' }
   /** int64 microseconds since midnight, 0 to 86 400 000 000 inclusive (24:00:00 is a time in PostgreSQL). */
   | { readonly kind: 'time' }
-  /** int64 microseconds since 1970-01-01T00:00:00 (UTC where `utc`); ±infinity is ±{@link TIMESTAMP_INFINITY}. */
-  | { readonly kind: 'timestamp'; readonly utc: boolean }
+  /**
+   * int64 microseconds since 1970-01-01T00:00:00 (UTC where `utc`), nanoseconds where `unit` says so, which reach from 1677-09-22
+   * to 2262-04-11; ±infinity is ±{@link TIMESTAMP_INFINITY} in both.
+   */
+  | { readonly kind: 'timestamp'; readonly utc: boolean; readonly unit?: 'ns' }
   /** 16 bytes: int32 months, int32 days, int64 microseconds. */
   | { readonly kind: 'interval' }
   /** int32 offsets and UTF-8 bytes: the value itself, or the server's own output text of a type without a kind. */

@@ -250,6 +250,7 @@ class Compiler {
       mode: byCursor ? 'incremental' : 'full_refresh',
       landing: mode,
       batchSize: settings.batchSize,
+      ...(settings.typeProfile === null ? {} : { typeProfile: settings.typeProfile }),
       ...(byCursor ? { cursorField: source.cursorField } : {}),
       ...(mode === 'upsert' && keys !== null ? { primaryKey: keys } : {}),
       ...(mode === 'upsert' ? { deletes: 'ignore' } : {}),

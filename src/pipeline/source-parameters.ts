@@ -1,5 +1,5 @@
 /** What PARAMS and OPTIONS of a POSTGRES source say: how to connect, what to read, and how. */
-import type { Limits } from '../model/sync-spec.js'
+import type { Limits, TypeProfile } from '../model/sync-spec.js'
 import { DEFAULT_LIMITS } from '../model/thresholds.js'
 import { ParameterReader, refuseUnknownKeys, type Parameters } from './parameters.js'
 import type { PipelineSource, SourceRelation } from './pipeline.js'
@@ -10,6 +10,7 @@ export interface SourceSettings {
   readonly source: PipelineSource
   readonly limits: Limits
   readonly batchSize: number
+  readonly typeProfile: TypeProfile | null
   /** Which mode a LOAD without one has; null: REPLACE. */
   readonly defaultMode: 'replace' | 'append' | 'upsert' | null
   readonly primaryKey: readonly string[] | null
@@ -52,11 +53,12 @@ const KEYS = [
   ...TLS_KEYS,
   ...['schema', 'table', 'table_name', 'query', 'sync_mode', 'cursor_field', 'primary_key', 'batch_size'],
   ...['timeout_seconds', 'max_retries', 'min_connections', 'max_connections', 'destination_sync_mode'],
-  ...['replication_method', 'lookback_window', 'start_date', 'end_date'],
+  ...['replication_method', 'lookback_window', 'start_date', 'end_date', 'type_profile'],
 ]
 
 const SYNC_MODES = ['cdc', 'full_refresh', 'incremental'] as const
 const DESTINATION_SYNC_MODES = { append: 'append', append_dedup: 'upsert', overwrite: 'replace' } as const
+const TYPE_PROFILES = ['exact', 'widened'] as const
 const REPLICATION_METHODS = ['FULL_TABLE', 'INCREMENTAL', 'LOG_BASED'] as const
 
 /** @throws PipelineError with everything that is wrong */
@@ -70,6 +72,7 @@ export function readSourceParameters(input: SourceInput): SourceSettings {
   const reads = readRelation(reader, problems)
   const defaultMode = readDefaultMode(reader, problems, primaryKey)
   const limits = readLimits(reader, problems)
+  const typeProfile = readTypeProfile(reader, problems)
   const batchSize = reader.integer('batch_size', 1) ?? DEFAULTS.batchSize
   // Checked, and of no effect where nothing is read by a cursor.
   reader.integer('lookback_window', 0)
@@ -82,6 +85,7 @@ export function readSourceParameters(input: SourceInput): SourceSettings {
     source: { name, span, connection, options, schema, reads, ...how },
     limits,
     batchSize,
+    typeProfile,
     defaultMode,
     primaryKey,
   }
@@ -207,6 +211,18 @@ function readDefaultMode(
     problems.add(failure(place, "destination_sync_mode 'append_dedup' requires primary_key to be specified"))
   }
   return mode
+}
+
+function readTypeProfile(reader: ParameterReader, problems: ProblemList): TypeProfile | null {
+  const stated = nonEmpty(reader.text('type_profile'))
+  const place = reader.spanOf('type_profile')
+  const profile = TYPE_PROFILES.find((known) => known === stated) ?? null
+  if (stated !== null && profile === null && place !== null) {
+    problems.add(
+      failure(place, `Invalid type_profile '${stated}'. Must be one of: ${TYPE_PROFILES.join(', ')}`),
+    )
+  }
+  return profile
 }
 
 function readLimits(reader: ParameterReader, problems: ProblemList): Limits {

@@ -13,6 +13,7 @@ import type { SpecialValue } from '../model/sync-spec.js'
 import { quoteIdent } from '../postgres/quote.js'
 import type { ReadColumn, TypeOptions } from './contract.js'
 import { overrideColumn } from './type-override.js'
+import { widenColumn } from './widen-column.js'
 
 /** How a column lands, before its name and nullability. */
 export interface ColumnMapping {
@@ -70,8 +71,13 @@ export function mapColumns(stream: CatalogStream, options: TypeOptions): readonl
 function mapColumn(stream: CatalogStream, column: CatalogColumn, options: TypeOptions): ReadColumn {
   const natural = mapNaturally(column, options)
   const wanted = Object.hasOwn(options.types, column.name) ? options.types[column.name] : undefined
+  // What is said of one column is about the column as it is, whatever the profile.
   const mapping =
-    wanted === undefined ? natural : overrideColumn({ stream: stream.name, column, natural, wanted })
+    wanted !== undefined
+      ? overrideColumn({ stream: stream.name, column, natural, wanted })
+      : options.typeProfile === 'widened'
+        ? widenColumn(column, natural)
+        : natural
   const unrepresentable = mapping.special === 'null' ? 'null' : 'error'
   return {
     // A value that becomes null needs a column that can be.

@@ -10,7 +10,8 @@ import type { Catalog, CatalogStream } from '../model/catalog.js'
 import type { SourcePosition } from '../model/checkpoint.js'
 import type { SplitRange } from '../model/split-range.js'
 import type { Field } from '../model/column-type.js'
-import type { Limits, ReadMethod, Selection, SpecialValue } from '../model/sync-spec.js'
+import type { CursorColumn } from '../model/cursor.js'
+import type { Limits, Lookback, ReadMethod, Selection, SpecialValue, TypeProfile } from '../model/sync-spec.js'
 import type { Xid8 } from '../model/xid.js'
 
 export interface Source extends AsyncDisposable {
@@ -207,3 +208,5 @@ export interface Split {
   /** Read again in the same snapshot, it gives its rows in the same order; absent where that is not known. */
   readonly repeatable?: true
 }
+  /** Default: exact. */
+  readonly typeProfile?: TypeProfile

@@ -52,7 +52,7 @@ export function describeType(type: ColumnType): string {
     case 'decimal':
       return `decimal(${type.precision},${type.scale})`
     case 'timestamp':
-      return type.utc ? 'timestamp utc' : 'timestamp'
+      return `timestamp${type.utc ? ' utc' : ''}${type.unit === 'ns' ? ' ns' : ''}`
     case 'bool':
     case 'date':
     case 'time':

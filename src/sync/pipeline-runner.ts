@@ -172,7 +172,9 @@ class PipelineRun implements AsyncDisposable {
     const [entry] = plan.streams
     if (entry?.kind === 'refused') throw fromErrorData(entry.error)
     if (entry === undefined) throw new TrunklineError('INTERNAL', `${step.table} has no plan.`)
+    const [{ typeProfile = 'exact' } = {}] = Object.values(spec.streams)
     const columns = source.mapColumns(stream, {
+      typeProfile,
       types: {},
       specialNumeric: 'error',
       specialTemporal: 'error',

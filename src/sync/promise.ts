@@ -11,6 +11,7 @@ export interface PromiseInput {
   readonly where: string | null
   readonly excludedColumns: readonly string[]
   readonly lossyColumns: readonly string[]
+  readonly widened: boolean
   readonly discardsNewColumns: boolean
   readonly rowSecurity: boolean
   readonly declaredKey: boolean
@@ -70,6 +71,7 @@ function narrowingOf(input: PromiseInput): string[] {
     )
   }
   if (input.excludedColumns.length > 0) narrowing.push(`without ${input.excludedColumns.join(', ')}`)
+  if (input.widened) narrowing.push('types widened, which is lossy (type_profile: widened)')
   if (input.lossyColumns.length > 0)
     narrowing.push(`${input.lossyColumns.join(', ')} as far as the landing type can hold`)
   if (input.discardsNewColumns) narrowing.push('columns added at the source later are left out')

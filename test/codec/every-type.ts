@@ -265,6 +265,20 @@ function temporals(major: number): TypeCase[] {
       randomTime,
     ),
     typeCase('timestamp', 'timestamp', { kind: 'timestamp', utc: false }, instants, randomTimestamp),
+    typeCase(
+      'timestamp',
+      'timestamp',
+      { kind: 'timestamp', utc: false, unit: 'ns' },
+      [
+        '1677-09-22',
+        '2262-04-11 23:47:16.854775',
+        '1969-12-31 23:59:59.999999',
+        '1970-01-01',
+        'infinity',
+        '-infinity',
+      ],
+      (random) => `${1678 + random.below(584)}-01-01 ${randomTime(random)}`,
+    ),
     typeCase('timestamptz', 'timestamp', { kind: 'timestamp', utc: true }, instants, randomTimestamp),
     typeCase(
       'interval',

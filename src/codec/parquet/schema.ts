@@ -33,6 +33,7 @@ const CONVERTED = {
   json: 19,
 } as const
 const MICROS = struct({ 2: struct({}) })
+const NANOS = struct({ 3: struct({}) })
 
 /** One column of the file. */
 export interface Leaf {
@@ -121,9 +122,10 @@ function columnLayout(type: Exclude<ColumnType, { kind: 'interval' }>): ColumnLa
         logical: struct({ 7: struct({ 1: bool(false), 2: MICROS }) }),
       }
     case 'timestamp': {
-      const logical = struct({ 8: struct({ 1: bool(type.utc), 2: MICROS }) })
-      // The converted type means an instant: a local time must not carry it.
-      return type.utc
+      const nanos = type.unit === 'ns'
+      const logical = struct({ 8: struct({ 1: bool(type.utc), 2: nanos ? NANOS : MICROS }) })
+      // The converted type means an instant in microseconds: a local time must not carry it.
+      return type.utc && !nanos
         ? { physical: 'int64', converted: 'timestampMicros', logical }
         : { physical: 'int64', logical }
     }

@@ -18,6 +18,7 @@ export function formatDuckDbType(type: ColumnType): string {
     case 'time':
       return 'TIME'
     case 'timestamp':
+      if (type.unit === 'ns') return 'TIMESTAMP_NS'
       return type.utc ? 'TIMESTAMP WITH TIME ZONE' : 'TIMESTAMP'
     case 'interval':
       return 'INTERVAL'
