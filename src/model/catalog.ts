@@ -14,7 +14,15 @@ export type RelationKind =
 
 /** Why a relation that looks like a table must be read plainly and in full; null where nothing is special. */
 export type RelationOddity =
-  'hypertable' | 'distributed' | 'foreign_leaf' | 'unknown_access_method' | 'unlogged_on_standby'
+  | 'hypertable'
+  | 'distributed'
+  | 'foreign_leaf'
+  | 'unknown_access_method'
+  | 'unlogged_on_standby'
+  /** Of a Greenplum cluster: each segment counts transactions and places of its own. */
+  | 'greenplum'
+  /** An external table of Greenplum: reading it may run a program on every host. */
+  | 'external'
 
 /** A table that holds rows of the stream itself: the table, or each leaf partition or inheritance child. */
 export interface Leaf {
@@ -105,6 +113,29 @@ export interface CatalogStream {
   readonly tablePrivilege: boolean
   /** For `query` streams. */
   readonly sql: string | null
+  /** Only where the source is Greenplum. */
+  readonly greenplum?: GreenplumFacts
+}
+
+export type GreenplumStorage =
+  | 'heap'
+  | 'append_optimised_row'
+  | 'append_optimised_column'
+  | 'external'
+  /** Leaves of several kinds. */
+  | 'mixed'
+  /** Views, and what later versions may bring. */
+  | 'other'
+
+/** What a Greenplum cluster says of a relation beyond what PostgreSQL would. */
+export interface GreenplumFacts {
+  readonly storage: GreenplumStorage
+  /** How its rows are spread over the segments; none: they are not stored there. */
+  readonly distribution: 'hashed' | 'random' | 'replicated' | 'none'
+  /** Segments among which a read can be divided, known under the lock; 0: it cannot be, or is not known. */
+  readonly segments: number
+  /** Equal in two runs only where nothing was changed between them; null where the server does not tell. */
+  readonly changeMark: string | null
 }
 
 export interface Catalog {

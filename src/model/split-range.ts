@@ -12,6 +12,8 @@ export const splitRangeShape = oneOf({
     from: number,
     to: nullable(number),
   }),
+  /** The rows that one segment of a Greenplum cluster holds. */
+  segment: object({ kind: literal('segment'), segment: number }),
   /** Keys in [from, to) by the order of the key's columns, as the server's output text; null: without a bound. */
   keys: object({
     kind: literal('keys'),

@@ -53,6 +53,7 @@ function aroundRead({ rowSecurity, searchPath = [], range, workers = 0 }: ReadSe
 const OTHER_SCANS: Readonly<Record<SplitRange['kind'], readonly string[]>> = {
   all: [],
   blocks: ['seqscan', 'indexscan', 'indexonlyscan', 'bitmapscan'],
+  segment: [],
   keys: ['seqscan', 'bitmapscan'],
 }
 

@@ -113,6 +113,9 @@ function rangeSql(stream: CatalogStream, range: SplitRange): string | null {
       const to = range.to === null ? [] : [`ctid < ${tidSql(range.to)}`]
       return [`ctid >= ${tidSql(range.from)}`, ...to].join(' AND ')
     }
+    case 'segment':
+      // A literal: only then a single segment works.
+      return `gp_segment_id = ${formatOid(range.segment)}`
     case 'keys': {
       const key = `(${range.columns.map(quoteIdent).join(', ')})`
       const literals = (values: readonly string[]): string =>

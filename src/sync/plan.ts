@@ -131,6 +131,10 @@ export function horizonObstacle(stream: CatalogStream): string | null {
       return 'its table access method is not heap'
     case 'unlogged_on_standby':
       return 'it is unlogged and this is a standby'
+    case 'greenplum':
+      return 'each segment of Greenplum counts transactions of its own'
+    case 'external':
+      return 'it is an external table, whose rows are not in the database'
     case null:
       break
   }

@@ -360,6 +360,7 @@ function inRange(
     const place = leaf.versions.indexOf(version)
     return place >= range.from && (range.to === null || place < range.to)
   }
+  if (range.kind === 'segment') throw new Error('the model has no segments')
   const bound = (key: readonly string[] | null): bigint | null => (key === null ? null : BigInt(key[0] ?? ''))
   const [from, to] = [bound(range.from), bound(range.to)]
   const { id } = version.row
