@@ -1,10 +1,10 @@
 /** Decodes COPY BINARY into batches, as fast as the server can send it and believing nothing it says. */
 import type { Batch } from '../batch/batch.js'
-import { COPY_DATA_HEADER_BYTES } from '../model/copy-message.js'
+import { COPY_DATA_HEADER_BYTES, COPY_DATA_TYPE, DATA_ROW_TYPE } from '../model/copy-message.js'
 import { TrunklineError } from '../model/error.js'
 import { closeBatch, createBatchArena, isFull, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
-import { generateRowDecoder, type DecodeRows } from './generate-row-decoder.js'
+import { generateRowDecoder, type DecodeRows, type RowLimits } from './generate-row-decoder.js'
 import { createRowInterpreter } from './interpret-rows.js'
 import { createRowReader } from './row-reader.js'
 import { assertDecodable } from './wire-format.js'
@@ -15,6 +15,9 @@ import { assertDecodable } from './wire-format.js'
  */
 const GENERATE_AFTER_ROWS = 10_000
 
+/** `copy`: with the header and the trailer of COPY BINARY; `rows`: rows alone, as the DataRows of a query have them. */
+export type Framing = 'copy' | 'rows'
+
 export interface CopyDecoderOptions {
   /** Names the stream in errors. */
   readonly stream: string
@@ -22,6 +25,8 @@ export interface CopyDecoderOptions {
   /** A batch has at most this many bytes, unless its only row has more. */
   readonly batchBytes: number
   readonly batchRows: number
+  /** Default: `copy`. */
+  readonly framing?: Framing
   /**
    * Whether to generate code for the columns. `auto` (the default) does after {@link GENERATE_AFTER_ROWS}, where the runtime
    * allows it; `always` from the first row on; `never` not at all. The result is the same.
@@ -38,7 +43,7 @@ export interface CopyDecoder {
    */
   write(bytes: Uint8Array, start: number, end: number): void
   /**
-   * Decodes rows from bytes that begin with the header of a CopyData message, as long as each lies alone and whole in a message,
+   * Decodes rows from bytes that begin with the header of a CopyData or DataRow message, as long as each lies alone and whole in a message,
    * and returns where the first message begins that is otherwise: its payload, and what follows, is for {@link write}.
    *
    * @throws what {@link write} does
@@ -64,6 +69,7 @@ export function createCopyDecoder(
   options: CopyDecoderOptions,
 ): CopyDecoder {
   columns.forEach(assertDecodable)
+  const { framing = 'copy' } = options
   const core = takeCore(columns, options)
   const { arena } = core
   const ready: Batch[] = []
@@ -75,6 +81,7 @@ export function createCopyDecoder(
   let bytesWritten = 0
   const reader = createRowReader(columns, arena, {
     maxFieldBytes: options.maxFieldBytes,
+    framing,
     offsetOf: (pos) => offsetBase + pos,
   })
 
@@ -149,10 +156,11 @@ export function createCopyDecoder(
     },
     finish() {
       if (failure !== null) throw failure
-      if (!reader.atEnd) {
+      // Rows alone have no end mark: that all came is for their messages to say.
+      if (framing === 'copy' ? !reader.atEnd : !reader.atRow) {
         throw new TrunklineError(
           'COPY_INCOMPLETE',
-          `${options.stream}: the COPY data ended after ${arena.rowsBefore + arena.rowCount} rows without its end mark.`,
+          `${options.stream}: the data ended after ${arena.rowsBefore + arena.rowCount} rows without its end mark.`,
           {
             hint: 'The connection or the server went away. Nothing was landed from this read; it is tried again.',
             context: { stream: options.stream, byteOffset: bytesWritten },
@@ -199,7 +207,7 @@ function takeCore(columns: readonly DecoderColumn[], options: CopyDecoderOptions
   const core: DecoderCore = {
     key,
     arena,
-    decodeRows: createRowInterpreter(columns, arena, options.maxFieldBytes),
+    decodeRows: createRowInterpreter(columns, arena, limitsOf(options)),
     settled: options.codeGeneration === 'never',
   }
   if (options.codeGeneration === 'always') generate(core, columns, options)
@@ -212,6 +220,10 @@ function returnCore(core: DecoderCore): void {
 }
 
 function generate(core: DecoderCore, columns: readonly DecoderColumn[], options: CopyDecoderOptions): void {
-  core.decodeRows = generateRowDecoder(columns, core.arena, options.maxFieldBytes) ?? core.decodeRows
+  core.decodeRows = generateRowDecoder(columns, core.arena, limitsOf(options)) ?? core.decodeRows
   core.settled = true
+}
+
+function limitsOf({ maxFieldBytes, framing }: CopyDecoderOptions): RowLimits {
+  return { maxFieldBytes, messageType: framing === 'rows' ? DATA_ROW_TYPE : COPY_DATA_TYPE }
 }

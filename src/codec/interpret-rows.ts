@@ -3,10 +3,10 @@
  * Used where the runtime forbids generated code (`--disallow-code-generation-from-strings`). The same rules: at anything that is
  * not a complete and ordinary row it stops before that row, and the row reader takes it.
  */
-import { COPY_DATA_HEADER_BYTES, COPY_DATA_TYPE } from '../model/copy-message.js'
+import { COPY_DATA_HEADER_BYTES } from '../model/copy-message.js'
 import { growText, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
-import type { DecodeRows } from './generate-row-decoder.js'
+import type { DecodeRows, RowLimits } from './generate-row-decoder.js'
 import { STORED } from './numeric.js'
 import { storeField, storeNull } from './store-field.js'
 import { WIRE_FORMATS } from './wire-format.js'
@@ -17,7 +17,7 @@ const WORD_COPY_BYTES = 96
 export function createRowInterpreter(
   decoders: readonly DecoderColumn[],
   arena: BatchArena,
-  maxFieldBytes: number,
+  { maxFieldBytes, messageType }: RowLimits,
 ): DecodeRows {
   const { columns } = arena
   const count = columns.length
@@ -66,9 +66,9 @@ export function createRowInterpreter(
     return pos
   }
 
-  /** The same for a row that is the whole payload of the CopyData message that begins at `start`. */
+  /** The same for a row that is the whole payload of the message that begins at `start`. */
   function decodeMessage(bytes: Uint8Array, view: DataView, start: number, limit: number): number {
-    if (limit - start < COPY_DATA_HEADER_BYTES || view.getUint8(start) !== COPY_DATA_TYPE) return -1
+    if (limit - start < COPY_DATA_HEADER_BYTES || view.getUint8(start) !== messageType) return -1
     const end = start + 1 + view.getInt32(start + 1)
     return end > limit ? -1 : decodeRow(bytes, view, start + COPY_DATA_HEADER_BYTES, end, true)
   }

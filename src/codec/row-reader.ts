@@ -5,6 +5,8 @@
  *   row      int16 field count, then per field int32 length (−1 = null) and that many bytes
  *   trailer  int16 −1, and nothing after it
  *
+ * The rows of a query come without header and trailer.
+ *
  * From https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format". Flags 16 to 31 are critical; bit 16 said that
  * rows carry oids, which no supported server sends. This is the whole decoder: generated code only goes faster over rows
  * that lie complete and ordinary in one piece, and leaves everything else to it.
@@ -49,7 +51,7 @@ export function createRowReader(
   const { maxFieldBytes, framing, offsetOf } = options
   const { columns, stream } = arena
 
-  let expects: Expects = 'header'
+  let expects: Expects = framing === 'copy' ? 'header' : 'row'
   /** Bytes still to come of the extension or the text. */
   let remaining = 0
   let field = 0
@@ -154,7 +156,7 @@ export function createRowReader(
   /** True when that was a whole row, or the trailer. */
   function readFieldCount(): boolean {
     const count = source.getInt16(sourcePos)
-    if (count === -1) {
+    if (count === -1 && framing === 'copy') {
       expects = 'end'
       return true
     }
@@ -315,7 +317,7 @@ export function createRowReader(
       return stopped
     },
     // Plain properties, because they are asked for every row.
-    atRow: false,
+    atRow: framing === 'rows',
     atEnd: false,
   }
   return reader

@@ -4,12 +4,15 @@ import { TrunklineError } from '../model/error.js'
 import type { ConnectionObserver, StatementWatch } from './connection-observer.js'
 import { watchStatement } from './connection-observer.js'
 import type { ConnectionSettings } from './connection-settings.js'
-import { CopyOutReader } from './copy-out.js'
-import type { CopyOut, CopyOutOptions } from './copy-out.js'
+import { CopyExchange } from './copy-exchange.js'
+import { QueryExchange } from './query-exchange.js'
+import type { QueryRequest } from './query-exchange.js'
+import { RowStreamReader } from './row-stream.js'
+import type { Exchange, RowStream, RowStreamOptions } from './row-stream.js'
 import { toTrunklineError } from './sqlstate.js'
 import type { Wire } from './wire.js'
 
-export type { CopyOut, CopyOutOptions } from './copy-out.js'
+export type { RowStream, RowStreamOptions } from './row-stream.js'
 
 export interface ResultColumn {
   readonly name: string
@@ -30,6 +33,8 @@ export interface Connection extends AsyncDisposable {
   readonly parameters: ReadonlyMap<string, string>
   /** `TLSv1.3 TLS_AES_256_GCM_SHA384`; null in plain text. */
   readonly tls: string | null
+  /** How long it took to open: from the first attempt, over all hosts and fallbacks, to its use. */
+  readonly connectMs: number
   /**
    * One statement by Parse, Bind and Execute. bool → boolean, int2, int4 and oid → number, json and jsonb → parsed,
    * text[] and name[] → string[]; everything else (int8, numeric, …) stays the server's text.
@@ -48,7 +53,9 @@ export interface Connection extends AsyncDisposable {
    * Starts a COPY … TO STDOUT; until it has ended nothing else can run here. Settles when the server begins to answer, which
    * some do only with the first row.
    */
-  copyOut(sql: string, options: CopyOutOptions): Promise<CopyOut>
+  copyOut(sql: string, options: RowStreamOptions): Promise<RowStream>
+  /** The same for the rows of a SELECT in binary format; through a cursor only in a transaction. */
+  queryRows(request: QueryRequest, options: RowStreamOptions): Promise<RowStream>
   /** Asks the server, on a connection of its own, to cancel what runs here. Never fails: it is a request, not a promise. */
   cancel(): Promise<void>
   close(): Promise<void>
@@ -63,6 +70,7 @@ export interface OpenSession {
   readonly settings: ConnectionSettings
   readonly tls: string | null
   readonly serverVersion: number
+  readonly connectMs: number
   /** Sends a CancelRequest over a new transport of the same kind. */
   readonly sendCancel: (request: Buffer) => Promise<void>
   /** Told that it opened by whoever opens it. */
@@ -76,6 +84,7 @@ export class PostgresConnection implements Connection {
   readonly settings: ConnectionSettings
   readonly serverVersion: number
   readonly tls: string | null
+  readonly connectMs: number
   readonly #session: OpenSession
   readonly #lost = new AbortController()
   #state: 'open' | 'closing' | 'gone' = 'open'
@@ -89,6 +98,7 @@ export class PostgresConnection implements Connection {
     this.settings = session.settings
     this.serverVersion = session.serverVersion
     this.tls = session.tls
+    this.connectMs = session.connectMs
     let failure: unknown = null
     session.client.on('error', (error: unknown) => {
       failure ??= error
@@ -151,11 +161,20 @@ export class PostgresConnection implements Connection {
     })
   }
 
-  async copyOut(sql: string, options: CopyOutOptions): Promise<CopyOut> {
+  async copyOut(sql: string, options: RowStreamOptions): Promise<RowStream> {
+    return this.#streamRows(() => new CopyExchange(sql), options)
+  }
+
+  async queryRows(request: QueryRequest, options: RowStreamOptions): Promise<RowStream> {
+    return this.#streamRows(() => new QueryExchange(request), options)
+  }
+
+  #streamRows(exchange: () => Exchange, options: RowStreamOptions): Promise<RowStream> {
     return this.#inTurn(async () => {
+      const asked = exchange()
       this.#copying = true
       const watch = this.#watchStatement('copy')
-      const reader = new CopyOutReader(this.#session.wire, options, {
+      const reader = new RowStreamReader(this.#session.wire, asked, options, {
         onEnd: (failure) => {
           this.#copying = false
           watch.ended(failure)
@@ -165,7 +184,7 @@ export class PostgresConnection implements Connection {
         },
       })
       try {
-        await reader.start(sql)
+        await reader.start()
       } catch (error) {
         this.#copying = false
         watch.ended(error)

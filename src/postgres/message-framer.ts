@@ -3,22 +3,22 @@
  *
  * A backend message is one byte of type, an int32 length that counts itself but not the type, and a body
  * (https://www.postgresql.org/docs/current/protocol-message-formats.html). Lengths are validated as libpq does before
- * anything is kept: only a handful of types may be long at all. CopyData is never put together: its payload goes out in
- * the pieces in which it arrives, so that a row of a gigabyte needs no memory here. Everything else is handed on whole.
- * Whole CopyData messages are offered uncut first: PostgreSQL sends one per row, and where rows are short a call for each
- * costs more than decoding it.
+ * anything is kept: only a handful of types may be long at all. Rows are never put together: the payload of CopyData, or of
+ * DataRow while a query's rows are read, goes out in the pieces in which it arrives, so that a row of a gigabyte needs no memory
+ * here. Everything else is handed on whole. Whole messages of rows are offered uncut first: PostgreSQL sends one per row, and
+ * where rows are short a call for each costs more than decoding it.
  */
-import { COPY_DATA_HEADER_BYTES, COPY_DATA_TYPE } from '../model/copy-message.js'
+import { COPY_DATA_HEADER_BYTES, COPY_DATA_TYPE, DATA_ROW_TYPE } from '../model/copy-message.js'
 import { DecodeError } from '../model/error.js'
 
 export interface FrameHandler {
   /** One whole message, header included. Returning false stops {@link MessageFramer.push} behind it. */
   message(type: number, frame: Buffer): boolean
-  /** A piece of a CopyData payload. */
+  /** A piece of a row's payload. */
   copyData(bytes: Uint8Array, start: number, end: number): void
   /**
-   * Offered bytes that begin with a whole CopyData message, header included, before they are cut: takes as many whole CopyData
-   * messages as it likes and returns where the first one begins that it did not take; `start` to have them cut as usual.
+   * Offered bytes that begin with a whole message of a row, header included, before they are cut: takes as many of those as it
+   * likes and returns where the first one begins that it did not take; `start` to have them cut as usual.
    */
   copyMessages(bytes: Uint8Array, start: number, end: number): number
 }
@@ -34,7 +34,7 @@ export const MessageType = {
   copyDone: 0x63, // c
   copyInResponse: 0x47, // G
   copyOutResponse: 0x48, // H
-  dataRow: 0x44, // D
+  dataRow: DATA_ROW_TYPE, // D
   emptyQueryResponse: 0x49, // I
   errorResponse: 0x45, // E
   functionCallResponse: 0x56, // V
@@ -73,6 +73,8 @@ const MAX_LENGTH = 0x3fff_ffff
 const HEADER_BYTES = COPY_DATA_HEADER_BYTES
 
 export class MessageFramer {
+  /** Type of the messages whose payload goes out in pieces; set between two messages. */
+  rowType: number = MessageType.copyData
   readonly #handler: FrameHandler
   readonly #header = Buffer.alloc(HEADER_BYTES)
   #headerBytes = 0
@@ -141,7 +143,7 @@ export class MessageFramer {
       }
       const type = bytes[at] ?? 0
       const length = this.#validLength(type, bytes.readUInt32BE(at + 1))
-      if (type === MessageType.copyData) {
+      if (type === this.rowType) {
         const stop = at + 1 + length <= end ? this.#handler.copyMessages(bytes, at, end) : at
         if (stop > at) {
           at = stop
@@ -167,7 +169,7 @@ export class MessageFramer {
   #beginMessage(bytes: Buffer, at: number): boolean {
     const type = bytes[at] ?? 0
     const length = this.#validLength(type, bytes.readUInt32BE(at + 1))
-    if (type === MessageType.copyData) {
+    if (type === this.rowType) {
       this.#copyRemaining = length - 4
       return false
     }

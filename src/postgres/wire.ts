@@ -32,8 +32,10 @@ export type AuthRequest =
   | { readonly kind: 'sasl'; readonly mechanisms: readonly string[] }
   | { readonly kind: 'unsupported'; readonly code: number }
 
-/** Takes the bytes of the socket while a COPY runs. */
+/** Takes the bytes of the socket while rows are on their way. */
 export interface WireConsumer extends FrameHandler {
+  /** Type of the messages that are not put together. */
+  readonly rowType: number
   /** Called for every chunk: false keeps the chunk until {@link Wire.resume}. */
   readonly wantsBytes: boolean
   /** A chunk is worked off. */
@@ -124,14 +126,16 @@ export class Wire extends PgConnection {
   /** Takes over what arrives, between two messages and only there. */
   attach(consumer: WireConsumer): void {
     if (this.#consumer !== null || !this.#framer.aligned || this.#held !== null) {
-      throw new TrunklineError('INTERNAL', 'A COPY was started on a connection that is not idle.')
+      throw new TrunklineError('INTERNAL', 'A read was started on a connection that is not idle.')
     }
     this.#consumer = consumer
+    this.#framer.rowType = consumer.rowType
   }
 
   /** Gives what arrives back to `pg`. */
   detach(): void {
     this.#consumer = null
+    this.#framer.rowType = MessageType.copyData
   }
 
   /** Works off what was held back and lets the socket flow. */

@@ -11,6 +11,8 @@ export interface ReadSettings {
   readonly searchPath?: readonly string[]
   /** Read by the scan that touches only this part. */
   readonly range?: SplitRange
+  /** Read through a cursor. */
+  readonly cursor?: boolean
   /** Processes that may help the server's own with one statement. */
   readonly workers?: number
 }
@@ -24,7 +26,13 @@ export async function withReadSettings<Result>(
   return guarded(connection, work, aroundRead(settings))
 }
 
-function aroundRead({ rowSecurity, searchPath = [], range, workers = 0 }: ReadSettings): Around | null {
+function aroundRead({
+  rowSecurity,
+  searchPath = [],
+  range,
+  cursor = false,
+  workers = 0,
+}: ReadSettings): Around | null {
   const before: string[] = []
   const after: string[] = []
   if (rowSecurity) {
@@ -38,6 +46,11 @@ function aroundRead({ rowSecurity, searchPath = [], range, workers = 0 }: ReadSe
   if (workers > 0) {
     before.push(`SET LOCAL max_parallel_workers_per_gather = ${workers}`)
     after.push('SET LOCAL max_parallel_workers_per_gather = 0')
+  }
+  if (cursor) {
+    // All of it is read: it is to be planned as the same SELECT is elsewhere, and gives its rows in the same order.
+    before.push('SET LOCAL cursor_tuple_fraction = 1')
+    after.push('SET LOCAL cursor_tuple_fraction = DEFAULT')
   }
   for (const scan of range === undefined ? [] : OTHER_SCANS[range.kind]) {
     before.push(`SET LOCAL enable_${scan} = off`)

@@ -1,9 +1,10 @@
-/** Reads one split on one connection: COPY, decode, check that everything arrived. */
+/** Reads one split on one connection: asks by COPY, cursor or query, decodes, checks that everything arrived. */
 import type { Batch } from '../batch/batch.js'
 import { createCopyDecoder } from '../codec/copy-decoder.js'
+import { unreachable } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
 import { connect } from '../postgres/connect.js'
-import type { Connection, CopyOut } from '../postgres/connection.js'
+import type { Connection, RowStream, RowStreamOptions } from '../postgres/connection.js'
 import type { Split } from './contract.js'
 import { createThrottle, type ReadPace } from './read-pace.js'
 import { withReadSettings } from './read-settings.js'
@@ -35,14 +36,16 @@ export async function readSplit(
 ): Promise<ReadTotals> {
   options.signal.throwIfAborted()
   try {
-    return await withReadSettings(connection, split, () => copySplit(connection, split, options))
+    return await withReadSettings(connection, { ...split, cursor: split.method === 'named' }, () =>
+      decodeSplit(connection, split, options),
+    )
   } catch (error) {
     if (options.signal.aborted) throw options.signal.reason
     throw withStream(error, split.stream)
   }
 }
 
-async function copySplit(
+async function decodeSplit(
   connection: Connection,
   split: Split,
   options: SplitReadOptions,
@@ -53,15 +56,16 @@ async function copySplit(
     maxFieldBytes: split.maxFieldBytes,
     batchBytes: split.batchBytes,
     batchRows: split.batchRows,
+    framing: split.method === 'copy' ? 'copy' : 'rows',
   })
   const onAbort = (): void => {
     void connection.cancel()
   }
   signal.addEventListener('abort', onAbort, { once: true })
-  let copy: CopyOut | null = null
+  let stream: RowStream | null = null
   let complete = false
   try {
-    copy = await connection.copyOut(copySql(split.selectSql), {
+    stream = await startRows(connection, split, {
       stallTimeoutMs: split.stallTimeoutMs,
       isAlive: () => isBackendWorking(connection),
     })
@@ -87,7 +91,7 @@ async function copySplit(
         return start
       }
     }
-    while (await copy.next(visit, visitMessages)) {
+    while (await stream.next(visit, visitMessages)) {
       signal.throwIfAborted()
       throwIfAny(failure)
       for (let batch = decoder.take(); batch !== null; batch = decoder.take()) await emit(batch)
@@ -98,12 +102,27 @@ async function copySplit(
     complete = true
     throwIfAny(failure)
     const last = decoder.finish()
-    if (copy.rows !== decoder.rows) throw incomplete(split, copy.rows, decoder.rows)
+    if (stream.rows !== decoder.rows) throw incomplete(split, stream.rows, decoder.rows)
     if (last !== null) await emit(last)
     return { rows: decoder.rows, bytes: decoder.bytes }
   } finally {
     signal.removeEventListener('abort', onAbort)
-    if (copy !== null && !complete) await stopCopy(connection, copy)
+    if (stream !== null && !complete) await stopRows(connection, stream)
+  }
+}
+
+function startRows(connection: Connection, split: Split, options: RowStreamOptions): Promise<RowStream> {
+  const { method, selectSql: sql } = split
+  const columns = split.columns.length
+  switch (method) {
+    case 'copy':
+      return connection.copyOut(copySql(sql), options)
+    case 'named':
+      return connection.queryRows({ sql, columns, fetchRows: split.batchRows }, options)
+    case 'client':
+      return connection.queryRows({ sql, columns, fetchRows: null }, options)
+    default:
+      return unreachable(method)
   }
 }
 
@@ -113,13 +132,14 @@ function throwIfAny(failure: Error | null): void {
 }
 
 /** Cancels at the server and takes what is still on its way, so that the connection can go on. */
-async function stopCopy(connection: Connection, copy: CopyOut): Promise<void> {
+async function stopRows(connection: Connection, stream: RowStream): Promise<void> {
   const timer = setTimeout(() => {
-    copy.abandon()
+    stream.abandon()
   }, CANCEL_TIMEOUT_MS)
   try {
+    stream.stop()
     await connection.cancel()
-    while (await copy.next(() => undefined));
+    while (await stream.next(() => undefined));
   } catch {
     // The error that the cancel was meant to bring about, or the end of the connection.
   } finally {

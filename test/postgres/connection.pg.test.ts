@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { connect } from '../../src/postgres/connect.js'
-import type { Connection, CopyOut } from '../../src/postgres/connection.js'
+import type { Connection, RowStream } from '../../src/postgres/connection.js'
 import { resolveConnection } from '../../src/postgres/resolve-connection.js'
 import { beginReading } from '../../src/postgres/session.js'
 import { onEachServer } from '../server/servers.js'
@@ -12,7 +12,7 @@ async function open(url: string): Promise<Connection> {
   return connect(await resolveConnection({ url, env: {}, homeDir: '', userName: 'nobody' }))
 }
 
-async function drain(copy: CopyOut): Promise<Buffer> {
+async function drain(copy: RowStream): Promise<Buffer> {
   const pieces: Buffer[] = []
   while (await copy.next((bytes, start, end) => pieces.push(Buffer.from(bytes.subarray(start, end))))) {
     // visit collected the pieces

@@ -2,7 +2,7 @@
 import { connect } from '../../src/postgres/connect.js'
 import type { ConnectOptions } from '../../src/postgres/connect.js'
 import type { ConnectionSettings } from '../../src/postgres/connection-settings.js'
-import type { Connection, CopyOut } from '../../src/postgres/connection.js'
+import type { Connection, RowStream } from '../../src/postgres/connection.js'
 import { resolveConnection } from '../../src/postgres/resolve-connection.js'
 
 /** Far beyond what any step of a test takes. */
@@ -21,7 +21,7 @@ export async function open(
 }
 
 /** The whole payload. */
-export async function drain(copy: CopyOut): Promise<Buffer> {
+export async function drain(copy: RowStream): Promise<Buffer> {
   const pieces: Buffer[] = []
   while (await copy.next((bytes, start, end) => pieces.push(Buffer.from(bytes.subarray(start, end))))) {
     // `visit` keeps the pieces.
