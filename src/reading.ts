@@ -5,9 +5,18 @@ import type { SourcePosition } from './model/checkpoint.js'
 import type { Field } from './model/column-type.js'
 import { TrunklineError } from './model/error.js'
 import type { Limits, StreamOptions } from './model/sync-spec.js'
-import type { ReadColumn, Snapshot, Source, SourceCheck } from './source/contract.js'
+import type {
+  CheckOptions,
+  HealthOptions,
+  ReadColumn,
+  Snapshot,
+  Source,
+  SourceCheck,
+  SourceHealth,
+} from './source/contract.js'
 import { readSplits } from './sync/read-splits.js'
 import { ReaderPermits } from './sync/reader-permits.js'
+import { rowsAtOnce } from './sync/rows-at-once.js'
 
 export interface DiscoverOptions {
   /** Patterns over `schema.table`, with `*` and `?`; default: every schema the role may use. */
@@ -33,6 +42,8 @@ export interface ReadOptions extends Pick<
   | 'excludeColumns'
   | 'where'
   | 'typeProfile'
+  | 'readMethod'
+  | 'batchSize'
   | 'types'
   | 'specialNumeric'
   | 'specialTemporal'
@@ -67,7 +78,9 @@ export interface ReadableSource extends AsyncDisposable {
   /** `user@host:port/database`. */
   readonly description: string
   readonly database: string
-  check(options?: { readonly signal?: AbortSignal }): Promise<SourceCheck>
+  check(options?: CheckOptions): Promise<SourceCheck>
+  /** Whether the source can be used now; a server that is away makes it unhealthy, not an error. */
+  health(options?: HealthOptions): Promise<SourceHealth>
   /** @throws SELECTION_EMPTY, STREAM_MISSING for a name without wildcard that does not exist */
   discover(options?: DiscoverOptions): Promise<Catalog>
   /** @throws the first error of a stream that cannot be locked or read */
@@ -83,6 +96,7 @@ export function createReadableSource(source: Source, limits: Limits): ReadableSo
     description: source.description,
     database: source.database,
     check: (options) => source.check(options),
+    health: (options) => source.health(options),
     discover,
     snapshot: async (names, { jobs = 0, rowSecurity = 'stop', signal } = {}) => {
       const { streams } = await discover({ select: names, ...signalOf(signal) })
@@ -135,13 +149,15 @@ async function* readStream(
   { source, snapshot, permits, limits }: Within,
 ): AsyncGenerator<Batch, void, undefined> {
   const columns = chooseColumns(source, stream, options)
+  const method = options.readMethod ?? 'copy'
   const planned = await snapshot.plan({
     stream,
     columns,
     rows: { kind: 'full' },
     where: options.where ?? null,
     withXmin: false,
-    limits,
+    method,
+    limits: { ...limits, batchRows: rowsAtOnce(method, options.batchSize, limits) },
   })
   const splits = [...planned]
   yield* readSplits(snapshot, () => splits.shift() ?? null, {

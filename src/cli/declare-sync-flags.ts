@@ -55,10 +55,10 @@ export function addSyncFlags(command: Command): Command {
       "read only some rows, as 'public.orders=total > 0' (repeatable)",
       collect,
     )
-    .option('--read-method <method>', 'copy; named and client are not available in this version')
+    .option('--read-method <method>', 'copy, named (a cursor at the server) or client (one query)')
     .option('-j, --jobs <n>', 'reader threads, each with a connection')
     .option('--max-connections <n>', 'connections to the source, all together')
-    .option('--batch-size <rows>', 'most rows in a batch')
+    .option('--batch-size <rows>', 'most rows in a batch, and in a FETCH of a cursor')
     .option('--target-schema <name>', 'land every stream in this schema')
     .option('--name-template <template>', 'destination table, with {schema} and {table} replaced')
     .option('--type-profile <profile>', 'exact, or widened to six landing types')

@@ -5,11 +5,20 @@
  */
 import type { CatalogColumn, CatalogStream } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
-import type { Deletes, Landing, Limits, Mode, OnSchemaChange, StreamOptions } from '../model/sync-spec.js'
+import type {
+  Deletes,
+  Landing,
+  Limits,
+  Mode,
+  OnSchemaChange,
+  ReadMethod,
+  StreamOptions,
+} from '../model/sync-spec.js'
 import type { DestinationCapabilities, TableName } from '../destination/contract.js'
 import type { ReadColumn, Source } from '../source/contract.js'
 import { checkColumnNames, printTable } from './naming.js'
 import { promiseFor } from './promise.js'
+import { rowsAtOnce } from './rows-at-once.js'
 
 export interface StreamPlan {
   readonly stream: CatalogStream
@@ -28,6 +37,7 @@ export interface StreamPlan {
   /** Each run adds a whole copy, told apart by the instant of the run. */
   readonly dated: boolean
   readonly onSchemaChange: OnSchemaChange
+  readonly readMethod: ReadMethod
   readonly limits: Limits
   readonly promise: string
   readonly losses: readonly string[]
@@ -78,6 +88,7 @@ export function planStream(input: PlanInput): StreamPlan {
     warnings.push('Landing `replace` reads the whole stream each run, whatever the mode.')
   }
   const onSchemaChange = options.onSchemaChange ?? 'evolve'
+  const { readMethod = 'copy' } = options
   const lossy = columns.filter((column) => column.loss !== null)
   const excluded = stream.columns.filter((column) => !chosen.includes(column)).map((column) => column.name)
   return {
@@ -96,8 +107,8 @@ export function planStream(input: PlanInput): StreamPlan {
     where: options.where ?? null,
     dated: mode === 'full_refresh' && landing === 'append',
     onSchemaChange,
-    limits:
-      options.batchSize === undefined ? input.limits : { ...input.limits, batchRows: options.batchSize },
+    readMethod,
+    limits: { ...input.limits, batchRows: rowsAtOnce(readMethod, options.batchSize, input.limits) },
     promise: promiseFor({
       stream: stream.name,
       table: printTable(table),
@@ -155,13 +166,6 @@ function refuseUnavailable(stream: CatalogStream, options: StreamOptions): void 
         hint: 'Use `mode: mirror`, or `mode: incremental` without `cursor_field`: both find changed rows by transaction id, late commits included, and need no cursor.',
         context: { ...context, field: options.cursorField },
       },
-    )
-  }
-  if (options.readMethod !== undefined && options.readMethod !== 'copy') {
-    throw new TrunklineError(
-      'CONFIG_UNSUPPORTED',
-      `${stream.name}: read method \`${options.readMethod}\` is not supported by this version.`,
-      { hint: 'Leave `read_method` out, or set it to `copy`.', context },
     )
   }
 }

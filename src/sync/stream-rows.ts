@@ -214,6 +214,7 @@ export class StreamRows {
       rows: window === null ? { kind: 'full' } : { kind: 'since', window },
       where: plan.where,
       withXmin,
+      method: plan.readMethod,
       limits: plan.limits,
     }
   }

@@ -90,13 +90,26 @@ describe('the mode of a stream', () => {
     expect(refusal({ kind: 'view' }, { mode: 'incremental' }).code).toBe('STREAM_UNSUPPORTED')
   })
 
-  test('a cursor is refused with what to use instead, and so are other read methods', () => {
+  test('a cursor is refused with what to use instead', () => {
     const { code, hint } = refusal({}, { mode: 'incremental', cursorField: 'stamp' })
     expect(code).toBe('CONFIG_UNSUPPORTED')
     expect(hint).toContain('mirror')
     expect(hint).toContain('incremental')
-    expect(refusal({}, { readMethod: 'named' }).code).toBe('CONFIG_UNSUPPORTED')
-    expect(refusal({}, { readMethod: 'copy' }).code).toBe('none')
+  })
+})
+
+describe('how rows are read', () => {
+  test('by COPY in batches as the limits say, or as asked', () => {
+    expect(plan({}, {})).toMatchObject({ readMethod: 'copy', limits: { batchRows: 122_880 } })
+    expect(plan({}, { batchSize: 500 })).toMatchObject({ readMethod: 'copy', limits: { batchRows: 500 } })
+  })
+
+  test('through a cursor or by a query 10,000 rows at a time, or as many as asked', () => {
+    for (const readMethod of ['named', 'client'] as const) {
+      expect(plan({}, { readMethod })).toMatchObject({ readMethod, limits: { batchRows: 10_000 } })
+      const asked = plan({}, { readMethod, batchSize: 50_000 })
+      expect(asked).toMatchObject({ readMethod, limits: { batchRows: 50_000 } })
+    }
   })
 })
 

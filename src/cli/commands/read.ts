@@ -2,6 +2,7 @@
 import { openSource, resolveSettings } from '../../connectors.js'
 import { TrunklineError } from '../../model/error.js'
 import { DEFAULT_LIMITS } from '../../model/thresholds.js'
+import type { StreamOptions } from '../../model/sync-spec.js'
 import { createReadableSource } from '../../reading.js'
 import { toCsvHeading, toCsvLines, toJsonLines } from '../../row-text.js'
 import type { FileFlags } from '../arguments.js'
@@ -19,7 +20,8 @@ interface ReadFlags extends OutputFlags, FileFlags {
   readonly excludeColumns?: readonly string[]
   readonly where?: string
   readonly limit?: string
-  readonly jobs?: string
+  readonly readMethod?: string
+  readonly batchSize?: string
 }
 
 /** Small enough that the first rows show at once and a slow reader of the pipe holds little. */
@@ -55,6 +57,7 @@ export async function runReadCommand(
     ...(flags.columns === undefined ? {} : { columns: splitNames(flags.columns) }),
     ...(flags.excludeColumns === undefined ? {} : { excludeColumns: splitNames(flags.excludeColumns) }),
     ...(flags.where === undefined ? {} : { where: flags.where }),
+    ...(await checkHow(flags)),
   }
   if (csv) await write(terminal, toCsvHeading(snapshot.fields(found.name, options)), csv)
   let rowsLeft = limit
@@ -68,6 +71,13 @@ export async function runReadCommand(
   }
   if (terminal.verbose) terminal.note(formatNoun(written, 'row'))
   return EXIT.done
+}
+
+/** @throws CONFIG_INVALID naming the flag */
+async function checkHow({ readMethod, batchSize }: ReadFlags): Promise<StreamOptions> {
+  if (readMethod === undefined && batchSize === undefined) return {}
+  const { checkStreamFlags } = await import('../../config/check-options.js')
+  return checkStreamFlags({ readMethod, batchSize })
 }
 
 /** Exact to a pipe or a file; on a terminal nothing in it may act. */
