@@ -64,7 +64,13 @@ export type {
   ReadableSource,
   SnapshotOptions,
 } from './reading.js'
-export type { SourceCheck } from './source/contract.js'
+export type {
+  CheckOptions,
+  HealthOptions,
+  SchemaStatistics,
+  SourceCheck,
+  SourceHealth,
+} from './source/contract.js'
 
 export interface ConnectOptions {
   /** `postgresql://…` or libpq's `keyword=value` pairs; what it leaves out comes from the environment, as with psql. */

@@ -80,7 +80,9 @@ function createProgram(start: Start): Command {
     .option('-c, --config <file>', CONFIG)
     .option('--grants', 'print the privileges needed, as SQL for an administrator')
     .option('--role <name>', 'the role that --grants is for')
-    .option('--stats', 'say how much there is to copy')
+    .option('--stats', 'say how much there is to copy, by schema and table')
+    .option('--health', 'print whether it can be used now, as JSON for monitoring; exit 1 where not')
+    .option('--schema <name>', 'whose tables --health counts (default: public)')
     .action(start(async (...call) => (await import('./commands/check.js')).runCheckCommand(...call)))
 
   addSelection(command(program, 'discover', 'list the streams of a database'))

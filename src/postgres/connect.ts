@@ -58,10 +58,12 @@ export async function connect(given: ConnectionSettings, options: ConnectOptions
     }
     throw error
   })
-  observer?.({ kind: 'opened', seconds: (performance.now() - startedAtMs) / 1000 })
+  const connectMs = performance.now() - startedAtMs
+  observer?.({ kind: 'opened', seconds: connectMs / 1000 })
   warnUnverified(session, settings, material, logger)
   return new PostgresConnection({
     ...session,
+    connectMs,
     settings: { ...settings, hosts: [pinned(session.address, session.host)] },
     sendCancel: (request) => sendCancel(request, session, settings, material),
     ...(observer === undefined ? {} : { observer }),

@@ -4,6 +4,7 @@ import type { Connection } from '../postgres/connection.js'
 import { detectPooling } from '../postgres/pooling.js'
 import { describeConnection } from '../postgres/resolve-connection.js'
 import type { SourceCheck } from './contract.js'
+import { readSchemaStatistics } from './schema-statistics.js'
 
 /** Roles of the server whose members can run programs or touch files; membership is asked of the role itself, too. */
 const PRIVILEGED_SQL = `
@@ -46,8 +47,13 @@ export async function refusePrivileged(connection: Connection): Promise<void> {
 }
 
 /** Outside a transaction, because a pooler shows itself only there. */
-export async function checkSource(connection: Connection): Promise<SourceCheck> {
+export async function checkSource(
+  connection: Connection,
+  options: { readonly statistics?: boolean } = {},
+): Promise<SourceCheck> {
+  const askedAtMs = performance.now()
   const role = await readRole(connection)
+  const queryMs = performance.now() - askedAtMs
   const pooled = await detectPooling(connection, role.pid)
   const warnings: string[] = []
   if (role.privileged) {
@@ -67,6 +73,9 @@ export async function checkSource(connection: Connection): Promise<SourceCheck> 
     role: role.role,
     privilegedRole: role.privileged,
     pooled,
+    connectMs: connection.connectMs,
+    queryMs,
+    ...(options.statistics === true ? { statistics: await readSchemaStatistics(connection) } : {}),
     warnings,
   }
 }

@@ -8,6 +8,8 @@ import type { Batch } from '../batch/batch.js'
 import type { DecoderColumn, WireFormat } from '../codec/decoder-column.js'
 import type { Catalog, CatalogStream } from '../model/catalog.js'
 import type { SourcePosition } from '../model/checkpoint.js'
+import type { SourcePressure } from '../model/source-pressure.js'
+import type { ErrorCode } from '../model/error.js'
 import type { SplitRange } from '../model/split-range.js'
 import type { Field } from '../model/column-type.js'
 import type { CursorColumn } from '../model/cursor.js'
@@ -19,7 +21,12 @@ export interface Source extends AsyncDisposable {
   readonly description: string
   /** The database name: the default name of a sync. */
   readonly database: string
-  check(options?: { readonly signal?: AbortSignal }): Promise<SourceCheck>
+  check(options?: CheckOptions): Promise<SourceCheck>
+  /**
+   * Whether the source can be used now, for monitoring: a server that is away makes it unhealthy, not an error. Rejects with
+   * nothing but the signal's reason.
+   */
+  health(options?: HealthOptions): Promise<SourceHealth>
   /**
    * @throws SELECTION_EMPTY, STREAM_MISSING for a name without wildcard that does not exist; for queries CUSTOM_SQL_INVALID,
    * PRIVILEGED_ROLE.
@@ -69,6 +76,59 @@ export interface SourceCheck {
   readonly privilegedRole: boolean
   readonly pooled: boolean
   readonly warnings: readonly string[]
+export interface CheckOptions {
+  readonly signal?: AbortSignal
+  /** Adds statistics by schema. */
+  readonly statistics?: boolean
+}
+
+export interface HealthOptions {
+  /** Whose tables are counted; default `public`. */
+  readonly schema?: string
+  /** After which a server that does not answer is unhealthy; default 10 s. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+}
+
+/** In the names and units that monitoring of PostgreSQL connectors uses. */
+export interface SourceHealth {
+  readonly status: 'healthy' | 'unhealthy'
+  readonly connected: boolean
+  /** From the question to the answer, connecting included where there was no connection. */
+  readonly response_time_ms: number
+  /** ISO 8601, in UTC, ending in Z. */
+  readonly last_check: string
+  readonly database_size_bytes: number | null
+  /** Tables, partitioned and foreign ones included, partitions not. */
+  readonly table_count: number | null
+  /** As `version()` gives it. */
+  readonly postgresql_version: string | null
+  readonly schema: string
+  readonly capabilities: {
+    readonly incremental: boolean
+    readonly schema_discovery: boolean
+    readonly batch_reading: boolean
+    readonly custom_queries: boolean
+  }
+  /** Only of an unhealthy one. */
+  readonly error?: { readonly code: ErrorCode; readonly message: string; readonly hint?: string }
+}
+
+export interface SchemaStatistics {
+  readonly schema: string
+  /** Partitions count with their sizes and rows, and not as tables. */
+  readonly tables: number
+  /** As of the last VACUUM or ANALYZE. */
+  readonly bytes: number
+  readonly estimatedRows: number
+  /** Rows that wait for VACUUM. */
+  readonly deadRows: number
+  /** Of any of its tables; ISO 8601 in UTC. */
+  readonly lastAnalyzedAt: string | null
+  /** Tables without any ANALYZE. */
+  readonly neverAnalyzed: number
+}
+
 }
 
 export interface SnapshotOptions {
@@ -80,6 +140,12 @@ export interface SnapshotOptions {
   readonly rowSecurityOn?: ReadonlySet<string>
 }
 
+  /** How long the connection took that this was asked over, from the first attempt to its use. */
+  readonly connectMs: number
+  /** How long a query of a row takes. */
+  readonly queryMs: number
+  /** Where asked for. */
+  readonly statistics?: readonly SchemaStatistics[]
 export interface Snapshot extends AsyncDisposable {
   readonly id: string
   readonly position: SourcePosition

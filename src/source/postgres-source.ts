@@ -15,15 +15,19 @@ import { checkSource, refusePrivileged } from './check-source.js'
 import { mapColumns } from './column-mapping.js'
 import type {
   DiscoverOptions,
+  CheckOptions,
   ReadColumn,
+  HealthOptions,
   Snapshot,
   SnapshotOptions,
   Source,
   SourceCheck,
   TypeOptions,
+  SourceHealth,
 } from './contract.js'
 import { readContext, readRelations, readStreams } from './discover.js'
 import { openParts } from './open-snapshot.js'
+import { probeHealth } from './health.js'
 import { findReaderFile } from './reader-file.js'
 import { describeQuery } from './query-stream.js'
 import { emptySelection, selectRelations } from './selection.js'
@@ -75,8 +79,12 @@ class PostgresSource implements Source {
     this.database = settings.database
   }
 
-  async check(options: { readonly signal?: AbortSignal } = {}): Promise<SourceCheck> {
-    return this.#borrow(options.signal, checkSource)
+  async check(options: CheckOptions = {}): Promise<SourceCheck> {
+    return this.#borrow(options.signal, (connection) => checkSource(connection, options))
+  }
+
+  async health(options: HealthOptions = {}): Promise<SourceHealth> {
+    return probeHealth((signal, work) => this.#borrow(signal, work), options)
   }
 
   async discover(selection: Selection, options: DiscoverOptions = {}): Promise<Catalog> {

@@ -56,8 +56,41 @@ test('check says where it is, and warns of a role that can do too much', async (
   expect(stdout).toMatch(/^server +PostgreSQL 18\.\d+, primary$/m)
   expect(stdout).toMatch(/^encryption +none$/m)
   expect(stdout).toMatch(/^role +postgres \(can do more than read\)$/m)
+  expect(stdout).toMatch(/^answers +connected in [\d.]+ ms, a query takes [\d.]+ ms$/m)
   expect(stdout).toContain('without a key, read in full each run: public.notes')
+  expect(stdout).toMatch(/^SCHEMA +TABLES +SIZE +ROWS +DEAD ROWS +LAST ANALYZE$/m)
+  expect(stdout).toMatch(/^public +3 +[\d.]+ kB +~1,\d\d\d +~\d+ +\d{4}-\d\d-\d\dT/m)
   expect(stderr).toContain('warning:')
+})
+
+test('check --health prints the object that monitoring reads, and exits 1 where the source cannot be used', async () => {
+  const well = await run('check', database.url, '--health', '--schema', 'public')
+  expect(well.code).toBe(0)
+  expect(JSON.parse(well.stdout)).toMatchObject({
+    status: 'healthy',
+    connected: true,
+    table_count: 3,
+    schema: 'public',
+    capabilities: { incremental: true, schema_discovery: true, batch_reading: true, custom_queries: true },
+  })
+  const away = await run('check', `${database.url}_not_there`, '--health')
+  expect(away.code).toBe(1)
+  expect(JSON.parse(away.stdout)).toMatchObject({
+    status: 'unhealthy',
+    connected: false,
+    error: { code: 'DATABASE_MISSING' },
+  })
+})
+
+test('check --json has what check found, the health object and, with --stats, sizes', async () => {
+  const [document] = parseLines((await run('check', database.url, '--json', '--stats')).stdout)
+  expect(document).toMatchObject({
+    v: 1,
+    kind: 'check',
+    check: { privilegedRole: true, statistics: [{ schema: 'public', tables: 3 }] },
+    health: { status: 'healthy', table_count: 3 },
+    stats: { streams: 3, withoutKey: ['public.notes'] },
+  })
 })
 
 test('the script of check --grants makes a role that can sync, and cannot write', async () => {

@@ -1,9 +1,12 @@
-/** `trunkline check`: connects and says what it found; `--grants` prints the privileges it needs, `--stats` the sizes. */
+/**
+ * `trunkline check`: connects and says what it found; `--grants` prints the privileges it needs, `--stats` the sizes, `--health`
+ * the object that monitoring reads.
+ */
 import { openSource, resolveSettings } from '../../connectors.js'
 import type { Catalog } from '../../model/catalog.js'
 import { TrunklineError } from '../../model/error.js'
-import type { Source, SourceCheck } from '../../source/contract.js'
-import type { FileFlags } from '../arguments.js'
+import type { SchemaStatistics, Source, SourceCheck } from '../../source/contract.js'
+import type { FileFlags, Setting } from '../arguments.js'
 import { openSetting, toConnection } from '../arguments.js'
 import { createCliLogger } from '../cli-logger.js'
 import { escapeText } from '../escape.js'
@@ -12,11 +15,15 @@ import { formatBytes, formatCount, formatNoun, formatTable } from '../format.js'
 import { writeGrants } from '../grants.js'
 import { watchInterrupt } from '../interrupt.js'
 import { printJson } from '../json-result.js'
+import { inProfileWords } from '../profile-errors.js'
 import type { OutputFlags, Terminal } from '../terminal.js'
 
 interface CheckFlags extends OutputFlags, FileFlags {
   readonly grants?: boolean
   readonly stats?: boolean
+  readonly health?: boolean
+  /** Whose tables the health object counts. */
+  readonly schema?: string
   readonly role?: string
   readonly select?: readonly string[]
   readonly exclude?: readonly string[]
@@ -32,13 +39,28 @@ export async function runCheckCommand(
   flags: CheckFlags,
 ): Promise<number> {
   const setting = await openSetting(flags)
+  return inProfileWords(setting.configuration?.profile, () => runCheck(terminal, setting, args, flags))
+}
+
+async function runCheck(
+  terminal: Terminal,
+  setting: Setting,
+  args: readonly string[],
+  flags: CheckFlags,
+): Promise<number> {
   const connection = await toConnection(setting, args[0], terminal)
   using interrupt = watchInterrupt(terminal)
   const { signal } = interrupt
   const logger = createCliLogger(terminal, terminal.note)
   const settings = await resolveSettings(connection, setting.env)
   await using source = await openSource(settings, { logger })
-  const check = await source.check({ signal })
+  const schema = flags.schema === undefined ? {} : { schema: flags.schema }
+  if (flags.health === true) {
+    const health = await source.health({ signal, ...schema })
+    await terminal.out(`${JSON.stringify(health, null, 2)}\n`)
+    return health.status === 'healthy' ? EXIT.done : EXIT.failed
+  }
+  const check = await source.check({ signal, statistics: flags.stats === true })
   const catalog = flags.grants === true || flags.stats === true ? await discover(source, flags, signal) : null
 
   for (const warning of check.warnings)
@@ -51,12 +73,17 @@ export async function runCheckCommand(
     await printJson(terminal, {
       kind: 'check',
       check,
+      health: await source.health({ signal, ...schema }),
       ...(catalog === null ? {} : { stats: summarize(catalog) }),
     })
     return EXIT.done
   }
   await terminal.out(`${describeCheck(check)}\n`)
-  if (catalog !== null) await terminal.out(`\n${describeStats(catalog)}\n`)
+  if (catalog !== null) {
+    const chosen = new Set(catalog.streams.map((stream) => stream.schema))
+    const schemas = (check.statistics ?? []).filter((statistics) => chosen.has(statistics.schema))
+    await terminal.out(`\n${describeStats(catalog)}\n\n${describeSchemas(schemas)}\n`)
+  }
   return EXIT.done
 }
 
@@ -79,6 +106,7 @@ function describeCheck(check: SourceCheck): string {
     ],
     ['connected', check.description],
     ['encryption', check.tls ?? 'none'],
+    ['answers', `connected in ${formatMs(check.connectMs)}, a query takes ${formatMs(check.queryMs)}`],
     ['role', `${check.role}${check.privilegedRole ? ' (can do more than read)' : ''}`],
   ]
   return formatTable(
@@ -137,6 +165,23 @@ function describeStats(catalog: Catalog): string {
       : [`without a key, read in full each run: ${escapeText(summary.withoutKey.join(', '))}`]),
   ]
   return [...notes, '', formatTable(rows, new Set([1, 2]))].join('\n')
+}
+
+function describeSchemas(schemas: readonly SchemaStatistics[]): string {
+  const heading = ['SCHEMA', 'TABLES', 'SIZE', 'ROWS', 'DEAD ROWS', 'LAST ANALYZE']
+  const rows = schemas.map(({ schema, tables, bytes, estimatedRows, deadRows, ...analyzed }) => [
+    escapeText(schema),
+    formatCount(tables),
+    formatBytes(bytes),
+    `~${formatCount(estimatedRows)}`,
+    `~${formatCount(deadRows)}`,
+    `${analyzed.lastAnalyzedAt ?? 'never'}${analyzed.neverAnalyzed === 0 ? '' : ` (${formatCount(analyzed.neverAnalyzed)} never)`}`,
+  ])
+  return formatTable([heading, ...rows], new Set([1, 2, 3, 4]))
+}
+
+function formatMs(milliseconds: number): string {
+  return `${milliseconds < 10 ? milliseconds.toFixed(1) : milliseconds.toFixed(0)} ms`
 }
 
 function writeGrantsFor(

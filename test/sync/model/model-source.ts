@@ -14,6 +14,7 @@ import type {
   Snapshot,
   Source,
   SourceCheck,
+  SourceHealth,
   Split,
   StreamRead,
   TypeOptions,
@@ -75,7 +76,24 @@ export class ModelSource implements Source {
       role: 'reader',
       privilegedRole: this.checks.privilegedRole,
       pooled: false,
+      connectMs: 0,
+      queryMs: 0,
       warnings: [],
+    }
+  }
+
+  async health(): Promise<SourceHealth> {
+    await this.step('health')
+    return {
+      status: 'healthy',
+      connected: true,
+      response_time_ms: 0,
+      last_check: '2026-01-01T00:00:00Z',
+      database_size_bytes: 0,
+      table_count: this.model.tables.size,
+      postgresql_version: 'model',
+      schema: 'public',
+      capabilities: { incremental: true, schema_discovery: true, batch_reading: true, custom_queries: true },
     }
   }
 
