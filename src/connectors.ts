@@ -17,6 +17,10 @@ import type { ConnectionObserver } from './postgres/connection-observer.js'
 import type { ConnectionSettings } from './postgres/connection-settings.js'
 import type { Source } from './source/contract.js'
 
+export type { ConnectionEvent, ConnectionObserver } from './postgres/connection-observer.js'
+/** For what a face prints of text that others wrote. */
+export { redact } from './postgres/redact.js'
+
 /**
  * Everything needed to connect, from what is stated, the environment, the password file and the service file.
  * @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, SECRET_FILE_PERMISSIONS

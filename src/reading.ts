@@ -8,6 +8,7 @@ import type { Limits, StreamOptions } from './model/sync-spec.js'
 import type {
   CheckOptions,
   HealthOptions,
+  NamedQuery,
   ReadColumn,
   Snapshot,
   Source,
@@ -33,6 +34,10 @@ export interface SnapshotOptions {
   readonly jobs?: number
   /** Read streams of which row security shows the role only a part. */
   readonly rowSecurity?: 'stop' | 'on'
+  /** Streams that are a SELECT, beside those that are named. */
+  readonly queries?: readonly NamedQuery[]
+  /** Take queries although the role could do more than read. */
+  readonly allowPrivilegedRole?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -98,8 +103,10 @@ export function createReadableSource(source: Source, limits: Limits): ReadableSo
     check: (options) => source.check(options),
     health: (options) => source.health(options),
     discover,
-    snapshot: async (names, { jobs = 0, rowSecurity = 'stop', signal } = {}) => {
-      const { streams } = await discover({ select: names, ...signalOf(signal) })
+    snapshot: async (names, { jobs = 0, rowSecurity = 'stop', signal, ...ofQueries } = {}) => {
+      const onlyQueries = names.length === 0 && (ofQueries.queries ?? []).length > 0
+      const selection = { select: names, exclude: onlyQueries ? ['*'] : [] }
+      const { streams } = await source.discover(selection, { ...ofQueries, ...signalOf(signal) })
       const accepted = new Set(rowSecurity === 'on' ? streams.map(({ name }) => name) : [])
       const options = { limits, readers: jobs, rowSecurityOn: accepted, ...signalOf(signal) }
       return createReadableSnapshot(source, await source.openSnapshot(streams, options), limits)
