@@ -16,11 +16,16 @@ export function describeEvent(event: ProgressEvent, terminal: Terminal): readonl
       return [style.dim(`${escapeText(event.sync)}: ${formatNoun(event.streams, 'stream')}`)]
     case 'stream_finished':
       return [describeStream(event.report, terminal)]
+    case 'stream_resumed': {
+      const there = `${event.partsDone} of ${formatNoun(event.parts, 'part')} and ${formatNoun(event.rows, 'row')} are there`
+      return [style.dim(`${escapeText(event.stream)}: going on with a load that was interrupted, ${there}`)]
+    }
     // The log says these.
     case 'retry':
     case 'warning':
     case 'stream_started':
     case 'stream_progress':
+    case 'pressure':
     case 'run_finished':
       return []
   }

@@ -15,7 +15,7 @@ const error = z
     message: z.string(),
     hint: z.string().optional(),
     retry: z.enum(['never', 'safe', 'backoff']),
-    context: z.record(z.string(), z.union([z.string(), z.number()])),
+    context: z.record(z.string(), z.union([z.string(), z.number(), z.array(z.string())])),
     stack: z.string().optional(),
   })
   .describe('docs/reference/errors.md explains the codes.')
@@ -58,6 +58,13 @@ const snapshotReport = z.object({
   yielded: z.boolean(),
 })
 
+const adaptation = {
+  at: z.string().describe('ISO 8601.'),
+  cause: z.enum(['memory', 'cpu', 'connections', 'replica_lag', 'replay', 'lock']),
+  level: z.enum(['normal', 'high', 'critical']),
+  message: z.string(),
+} as const
+
 const runReport = z.object({
   sync: z.string(),
   runId: z.string(),
@@ -72,6 +79,7 @@ const runReport = z.object({
   bytesRead: count,
   peakMemoryBytes: count,
   readers: count.describe('Splits read at the same time, at most.'),
+  adaptations: z.array(z.object(adaptation)).readonly().describe('Changes of pressure, the latest ones.'),
   warnings: texts,
 })
 
@@ -84,6 +92,13 @@ export const eventSchema = z
     event('run_started', { runId: z.string(), sync: z.string(), streams: count }),
     event('stream_started', { stream: z.string(), mode, expectedRows: count.nullable(), full: z.boolean() }),
     event('stream_progress', { stream: z.string(), rows: count, bytes: count }),
+    event('stream_resumed', {
+      stream: z.string(),
+      parts: count,
+      partsDone: count,
+      rows: count.describe('Rows that are there.'),
+    }).describe('A load goes on where it was interrupted.'),
+    event('pressure', adaptation).describe('This machine or the server came under more or less pressure.'),
     event('stream_finished', { report: streamReport }),
     event('retry', { stream: z.string().nullable(), attempt: count, delayMs: z.number(), error }),
     event('warning', { stream: z.string().nullable(), message: z.string() }),

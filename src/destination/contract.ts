@@ -32,6 +32,8 @@ export interface Destination extends AsyncDisposable {
   /** `duckdb:shop.duckdb`, without secrets. */
   readonly description: string
   readonly capabilities: DestinationCapabilities
+  /** The folder of this machine that it writes to, for whoever watches the disk; absent where that is elsewhere. */
+  readonly folder?: string
   /**
    * Begins, beside other work, what {@link open} would otherwise have to wait for. Touches nothing that lasts: a run that fails
    * before it opens leaves no trace. `close` ends it, too.
@@ -179,8 +181,14 @@ export interface StreamWriter {
   reconcileKeys(keys: AsyncIterable<Batch>, guard: { readonly maxDeleted: number }): Promise<ReconcileResult>
   /** Adds columns to the present generation, before the first write. */
   alter(change: SchemaChange): Promise<void>
-  /** Compares the rows now present with a full read of the source, value by value. Before the commit. */
-  verify(rows: AsyncIterable<Batch>): Promise<VerifyResult>
+  /**
+   * Compares the rows now present with a full read of the source, value by value. Before the commit. `fields`: those of the landing
+   * that the rows have, and that are compared; absent: all.
+   */
+  verify(
+    rows: AsyncIterable<Batch>,
+    options?: { readonly fields?: readonly Field[] },
+  ): Promise<VerifyResult>
   /** @throws FENCED when another run committed this stream or took the lease. */
   commit(checkpoint: Checkpoint): Promise<void>
   /** Drops everything since `begin` or the last `save`. Never rejects; safe after a failed call and after `commit`. */

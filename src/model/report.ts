@@ -68,8 +68,24 @@ export interface RunReport {
   readonly peakMemoryBytes: number
   /** Splits that were read at the same time, at most. */
   readonly readers: number
+  /** Whenever this machine or the server came under more or less pressure, the latest ones. */
+  readonly adaptations: readonly Adaptation[]
   readonly warnings: readonly string[]
 }
+
+export interface Adaptation {
+  /** ISO 8601. */
+  readonly at: string
+  readonly cause: PressureCause
+  readonly level: PressureLevel
+  /** What is pressed, by how much, and what is done about it. */
+  readonly message: string
+}
+
+export type PressureLevel = 'normal' | 'high' | 'critical'
+
+/** What can be pressed. `replay`: a standby waits for a snapshot such as ours; `lock`: a session waits for a lock of ours. */
+export type PressureCause = 'memory' | 'cpu' | 'connections' | 'replica_lag' | 'replay' | 'lock'
 
 export interface SnapshotReport {
   readonly id: string
@@ -101,6 +117,16 @@ export type ProgressEvent =
       readonly rows: number
       readonly bytes: number
     }
+  | {
+      /** A load goes on where an earlier run, or an earlier snapshot of this one, left it. */
+      readonly kind: 'stream_resumed'
+      readonly stream: string
+      readonly parts: number
+      readonly partsDone: number
+      /** Rows that are there. */
+      readonly rows: number
+    }
+  | ({ readonly kind: 'pressure' } & Adaptation)
   | { readonly kind: 'stream_finished'; readonly report: StreamReport }
   | {
       readonly kind: 'retry'

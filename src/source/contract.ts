@@ -13,7 +13,14 @@ import type { ErrorCode } from '../model/error.js'
 import type { SplitRange } from '../model/split-range.js'
 import type { Field } from '../model/column-type.js'
 import type { CursorColumn } from '../model/cursor.js'
-import type { Limits, Lookback, ReadMethod, Selection, SpecialValue, TypeProfile } from '../model/sync-spec.js'
+import type {
+  Limits,
+  Lookback,
+  ReadMethod,
+  Selection,
+  SpecialValue,
+  TypeProfile,
+} from '../model/sync-spec.js'
 import type { Xid8 } from '../model/xid.js'
 
 export interface Source extends AsyncDisposable {
@@ -46,6 +53,14 @@ export interface Source extends AsyncDisposable {
    * stream's own columns and functions whose result never changes. @throws CONFIG_INVALID
    */
   checkWhere(stream: CatalogStream, where: string, options: { readonly stable: boolean }): Promise<void>
+  /**
+   * The column that a configured cursor field names: itself, or for one that is qualified as in the stream's own SELECT
+   * (`o.updated_at`) the column that comes of it. Null where there is none.
+   */
+  resolveCursor(
+    stream: CatalogStream,
+    cursor: { readonly field: string; readonly start: string | null },
+  ): Promise<ResolvedCursor | null>
   close(): Promise<void>
 }
 
@@ -64,18 +79,6 @@ export interface NamedQuery {
   readonly primaryKey: readonly string[] | null
 }
 
-export interface SourceCheck {
-  readonly description: string
-  /** `server_version_num`, as 150018. */
-  readonly serverVersion: number
-  readonly serverVersionText: string
-  readonly standby: boolean
-  readonly tls: string | null
-  readonly role: string
-  /** Superuser, or member of a role that can run programs or read and write files. */
-  readonly privilegedRole: boolean
-  readonly pooled: boolean
-  readonly warnings: readonly string[]
 export interface CheckOptions {
   readonly signal?: AbortSignal
   /** Adds statistics by schema. */
@@ -129,6 +132,24 @@ export interface SchemaStatistics {
   readonly neverAnalyzed: number
 }
 
+export interface SourceCheck {
+  readonly description: string
+  /** `server_version_num`, as 150018. */
+  readonly serverVersion: number
+  readonly serverVersionText: string
+  readonly standby: boolean
+  readonly tls: string | null
+  readonly role: string
+  /** Superuser, or member of a role that can run programs or read and write files. */
+  readonly privilegedRole: boolean
+  readonly pooled: boolean
+  /** How long the connection took that this was asked over, from the first attempt to its use. */
+  readonly connectMs: number
+  /** How long a query of a row takes. */
+  readonly queryMs: number
+  /** Where asked for. */
+  readonly statistics?: readonly SchemaStatistics[]
+  readonly warnings: readonly string[]
 }
 
 export interface SnapshotOptions {
@@ -136,16 +157,14 @@ export interface SnapshotOptions {
   /** Readers beside the leader, at most; 0 reads on the leader's own connection and thread. */
   readonly readers: number
   readonly signal?: AbortSignal
+  /** Read side by side also where the server is a Greenplum of a version whose shared snapshots were not measured. */
+  readonly allowUnverifiedSnapshot?: boolean
+  /** Look at what is under way before the snapshot is taken. */
+  readonly observeActivity?: boolean
   /** Streams whose row security is accepted. */
   readonly rowSecurityOn?: ReadonlySet<string>
 }
 
-  /** How long the connection took that this was asked over, from the first attempt to its use. */
-  readonly connectMs: number
-  /** How long a query of a row takes. */
-  readonly queryMs: number
-  /** Where asked for. */
-  readonly statistics?: readonly SchemaStatistics[]
 export interface Snapshot extends AsyncDisposable {
   readonly id: string
   readonly position: SourcePosition
@@ -165,6 +184,13 @@ export interface Snapshot extends AsyncDisposable {
   readonly signal: AbortSignal
   /** One pass over the stream: all rows, and those that the window selects. Plain FROM, never the reading query's own. */
   count(stream: CatalogStream, options: CountOptions): Promise<StreamCount>
+  /** What was under way before it was taken; null where nobody asked. */
+  readonly inFlight?: InFlight | null
+  /** Values that divide the rows of the question's range into about as many parts, ascending; fewer where values repeat. */
+  divideByCursor(
+    stream: CatalogStream,
+    options: { readonly where: string | null; readonly question: CursorQuestion; readonly parts: number },
+  ): Promise<readonly CursorBound[]>
   /** Splits may be read in any order and by several readers; one split per stream unless parallel reading applies. */
   plan(read: StreamRead): Promise<readonly Split[]>
   /**
@@ -180,6 +206,10 @@ export interface Snapshot extends AsyncDisposable {
   giveBack?(batch: Batch): void
   /** @throws STREAM_CHANGED when the partitions of the stream are no longer those of the snapshot's start. */
   assertUnchanged(stream: CatalogStream): Promise<void>
+  /** How hard the server is pressed; null where that cannot be asked without disturbing a read. */
+  pressure?(): Promise<SourcePressure | null>
+  /** Keeps no more readers than these from now on: those beyond are closed as they fall idle, and their connections given back. */
+  limitReaders?(most: number): void
   /** Waits until everything the snapshot saw is on the server's disk. False: not within the time, keep the old horizon. */
   awaitDurable(options?: {
     readonly signal?: AbortSignal
@@ -190,6 +220,8 @@ export interface Snapshot extends AsyncDisposable {
 export interface CountOptions {
   readonly where: string | null
   readonly window: RowWindow | null
+  /** Also finds the position of the cursor, and counts only the rows of its range. */
+  readonly cursor?: CursorQuestion
   readonly signal?: AbortSignal
 }
 
@@ -197,7 +229,67 @@ export interface StreamCount {
   readonly total: number
   /** Rows that the window selects; null without a window. */
   readonly inWindow: number | null
+  /** The answer to {@link CountOptions.cursor}. */
+  readonly cursor?: CursorFacts
 }
+
+export interface ResolvedCursor {
+  readonly name: string
+  /** The condition that leaves the rows after the start; null without a start, and for a type that cannot be a cursor. */
+  readonly afterStart: string | null
+}
+
+/** Rows by their cursor. Bounds are the server's text; without any, all rows. */
+export interface CursorRange {
+  readonly column: CursorColumn
+  /** At or above it. */
+  readonly from: string | null
+  /** Below it. */
+  readonly below: string | null
+  /** With bounds: rows without a value, and rows at minus infinity, which no lower bound reaches. */
+  readonly others: { readonly nulls: boolean; readonly lowest: boolean }
+}
+
+export interface CursorQuestion {
+  readonly range: CursorRange
+  /** The position before: the answer is never below it. */
+  readonly since: string | null
+  /** Values below it may still appear, of transactions that were under way: {@link Snapshot.inFlight}. */
+  readonly inFlight: string | null
+  readonly lookback: Lookback | null
+  /** The next run never reads below it. */
+  readonly notBelow: string | null
+}
+
+export interface CursorFacts {
+  /** The greatest value that is neither NULL nor infinite; null where there is none. */
+  readonly value: string | null
+  /** What the next run has to read from; null: from the beginning. */
+  readonly low: string | null
+  readonly nulls: number
+  /** Infinities and NaN. */
+  readonly infinite: number
+}
+
+/** A value that divides rows by their cursor. */
+export interface CursorBound {
+  readonly at: string
+  /** What a run would have to read from that has landed everything below `at`. */
+  readonly low: string
+}
+
+/** Of which rows a read says which version they are: those at or below `upTo`, those at or above `from`; null: of all. */
+export interface VersionRule {
+  readonly upTo: string | null
+  readonly from: string | null
+}
+
+/** What was under way just before the snapshot was taken. */
+export type InFlight =
+  /** Every transaction that the snapshot does not see began at or after this time: server's text of a timestamptz, UTC. */
+  | { readonly kind: 'since'; readonly time: string }
+  /** It cannot be known, and why, as part of a sentence. */
+  | { readonly kind: 'unknown'; readonly why: string }
 
 /** Which rows of a stream: row versions written by transactions in [horizon, xmax), and all rows of some leaves. */
 export interface RowWindow {
@@ -219,6 +311,8 @@ export interface StreamRead {
         readonly ranges?: readonly SplitRange[]
       }
     | { readonly kind: 'since'; readonly window: RowWindow }
+    /** In the order of the cursor. With versions, {@link VERSION_FIELD} is the last column. */
+    | { readonly kind: 'cursor'; readonly range: CursorRange; readonly versions: VersionRule | null }
   readonly where: string | null
   /** Adds {@link XMIN_FIELD} as the last column. */
   readonly withXmin: boolean
@@ -229,6 +323,9 @@ export interface StreamRead {
 
 /** Hidden last column of a read that asks for it: the row's 32-bit xmin, as int64. */
 export const XMIN_FIELD = '_trunkline_xmin'
+
+/** Hidden last column of a read by cursor that asks for it: a digest of the row, as int64; NULL where the rule has none. */
+export const VERSION_FIELD = '_trunkline_version'
 
 /** How a column is read; made by {@link Source.mapColumns}. */
 export interface ReadColumn {
@@ -244,6 +341,8 @@ export interface ReadColumn {
 }
 
 export interface TypeOptions {
+  /** Default: exact. */
+  readonly typeProfile?: TypeProfile
   /** Landing types by column, as configured. */
   readonly types: Readonly<Record<string, string>>
   readonly specialNumeric: SpecialValue
@@ -274,5 +373,3 @@ export interface Split {
   /** Read again in the same snapshot, it gives its rows in the same order; absent where that is not known. */
   readonly repeatable?: true
 }
-  /** Default: exact. */
-  readonly typeProfile?: TypeProfile

@@ -9,6 +9,7 @@ import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
 import type { Limits } from '../model/sync-spec.js'
 import { WAITER_POLL_MS } from '../model/thresholds.js'
+import { REPLICA_LAG } from './read-pressure.js'
 
 /** Longer than this and a firewall or a pooler may forget the leader's connection. */
 const PING_MS = 10_000
@@ -21,9 +22,13 @@ export interface GoodGuestOptions {
   readonly backendPids: () => readonly number[]
   /** Runs a query where it disturbs nothing; null when that is not possible now. */
   readonly ask: <Row>(sql: string, values: readonly unknown[]) => Promise<readonly Row[] | null>
+  /** In place of {@link WAITERS_SQL}, where the server has no pg_blocking_pids. */
+  readonly waitersSql?: string
   /** Does something small on the leader, if it is idle. */
   readonly ping: () => Promise<void>
   readonly giveUp: (reason: TrunklineError) => void
+  /** How many sessions wait for a lock of ours, whenever it was looked at. */
+  readonly onWaiting?: (sessions: number) => void
 }
 
 /** Sessions that wait for a table lock of ours, directly; those queued behind them are theirs. */
@@ -33,11 +38,7 @@ SELECT w.pid, w.mode, w.relation::regclass::text AS relation
  WHERE NOT w.granted AND w.locktype = 'relation' AND w.pid <> ALL ($1::int[])
    AND pg_catalog.pg_blocking_pids(w.pid) && $1::int[]`
 
-/** Replay that has nothing left to do is not behind, however long ago the last transaction was. */
-const REPLICA_LAG_SQL = `
-SELECT CASE WHEN pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn() THEN 0
-            ELSE extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()) * 1000
-        END::float8::text AS lag_ms`
+const REPLICA_LAG_SQL = `SELECT ${REPLICA_LAG} AS lag_ms`
 
 interface Waiter {
   readonly pid: number
@@ -64,8 +65,9 @@ export function watchAsGoodGuest(options: GoodGuestOptions): () => void {
   }
 
   const lookForWaiters = async (): Promise<void> => {
-    const waiters = await options.ask<Waiter>(WAITERS_SQL, [`{${options.backendPids().join(',')}}`])
+    const waiters = await options.ask<Waiter>(options.waitersSql ?? WAITERS_SQL, [`{${options.backendPids().join(',')}}`])
     if (stopped || waiters === null) return
+    options.onWaiting?.(waiters.length)
     const now = performance.now()
     for (const pid of waitingSince.keys()) {
       if (!waiters.some((waiter) => waiter.pid === pid)) waitingSince.delete(pid)

@@ -39,9 +39,12 @@ export class ReaderPool {
   readonly #idle: Reader[] = []
   readonly #waiters: Waiter[] = []
   readonly #opening = new Set<Promise<void>>()
+  readonly #leaving = new Set<Promise<void>>()
   readonly #closing = new AbortController()
   /** How many there may be; falls when the server refuses one. */
   #size: number
+  /** How many of them are kept, for now. */
+  #kept = Infinity
   #readerOptions: Promise<ReaderOptions> | null = null
   #warned = false
 
@@ -72,8 +75,29 @@ export class ReaderPool {
     return arrived
   }
 
+  /** Keeps no more than these, at least one: readers beyond are closed, those that read when they have read. */
+  limit(most: number): void {
+    this.#kept = Math.max(1, most)
+    while (this.#readers.size > this.#kept) {
+      const idle = this.#idle.pop()
+      if (idle === undefined) break
+      this.#dismiss(idle)
+    }
+    this.#grow()
+  }
+
+  #dismiss(reader: Reader): void {
+    this.#readers.delete(reader)
+    const closed = reader.close().catch(() => undefined)
+    this.#leaving.add(closed)
+    void closed.finally(() => this.#leaving.delete(closed))
+  }
+
   release(reader: Reader): void {
-    if (reader.failure === null) {
+    if (reader.failure === null && this.#readers.size > this.#kept) {
+      this.#dismiss(reader)
+      this.#grow()
+    } else if (reader.failure === null) {
       this.#offer(reader)
     } else {
       this.#readers.delete(reader)
@@ -83,7 +107,7 @@ export class ReaderPool {
 
   async close(): Promise<void> {
     await this.#stopOpening()
-    await Promise.all([...this.#readers].map((reader) => reader.close()))
+    await Promise.all([...[...this.#readers].map((reader) => reader.close()), ...this.#leaving])
   }
 
   /** At once, whatever they are doing. */
@@ -123,7 +147,7 @@ export class ReaderPool {
   #grow(): void {
     while (
       this.#opening.size < this.#waiters.length &&
-      this.#readers.size + this.#opening.size < this.#size
+      this.#readers.size + this.#opening.size < Math.min(this.#size, this.#kept)
     ) {
       const opening: Promise<void> = this.#open().then(
         (reader) => {

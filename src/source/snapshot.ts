@@ -5,16 +5,30 @@ import type { CatalogStream } from '../model/catalog.js'
 import type { SourcePosition } from '../model/checkpoint.js'
 import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
+import type { SourcePressure } from '../model/source-pressure.js'
 import type { Limits } from '../model/sync-spec.js'
 import { parseLsn, type Xid8 } from '../model/xid.js'
 import type { Connection } from '../postgres/connection.js'
-import type { CountOptions, Snapshot, Split, StreamCount, StreamRead } from './contract.js'
+import type {
+  CountOptions,
+  CursorBound,
+  InFlight,
+  Snapshot,
+  Split,
+  StreamCount,
+  StreamRead,
+} from './contract.js'
+import { cursorBoundsSql, cursorCountSql } from './cursor-count-sql.js'
 import { awaitFlushed } from './durability.js'
 import { watchAsGoodGuest } from './good-guest.js'
+import { WAITERS_SQL as GREENPLUM_WAITERS_SQL } from './greenplum/catalog-sql.js'
+import { assertHeld, type HeldTransaction } from './greenplum/leader.js'
+import { awaitSlot, explainStall } from './greenplum/queue.js'
 import { giveBack, lend } from './lent-buffers.js'
 import { planSplits, whatToAsk } from './plan-splits.js'
 import { createPace, type ReadPace } from './read-pace.js'
 import { type ReadSettings, withReadSettings } from './read-settings.js'
+import { readPressure } from './read-pressure.js'
 import { readSplit } from './read-split.js'
 import { countSql } from './read-sql.js'
 import { readSurvivingLosses } from './read-surviving-losses.js'
@@ -24,8 +38,21 @@ import { isReadSequentially, NO_SURVEY, rangeColumn, readKeyBounds, type Survey 
 import { assertTreeUnchanged } from './tree-check.js'
 import { assertCondition } from './where-check.js'
 
+interface CountRow {
+  readonly total: string
+  readonly in_window: string | null
+}
+
+interface CursorRow {
+  readonly value: string | null
+  readonly low: string | null
+  readonly nulls: string
+  readonly infinite: string
+}
+
 export interface SnapshotParts {
   readonly id: string
+  readonly inFlight: InFlight | null
   readonly position: SourcePosition
   readonly horizon: Xid8
   readonly horizonAgeSeconds: number | null
@@ -43,6 +70,8 @@ export interface SnapshotParts {
   readonly filtered: ReadonlySet<string>
   readonly searchPath: readonly string[]
   readonly logger: Logger
+  /** On Greenplum, whose snapshot is only as long what it was as the leader's transaction lasts; null elsewhere. */
+  readonly held: HeldTransaction | null
   /** False where the server has no flush position to ask for. */
   readonly canAwaitFlush: boolean
   /** Gives connections back, or to nobody when they are broken. */
@@ -51,12 +80,15 @@ export interface SnapshotParts {
 
 /** Before, a long list of values is compared one by one. */
 const FIRST_WITH_HASHED_LISTS = 140_000
+/** Before, a partition joins a table of Greenplum only under a lock that ours is in the way of. */
+const FIRST_WITH_ATTACHED_PARTITIONS = 120_000
 
 export class PostgresSnapshot implements Snapshot {
   readonly id: string
   readonly position: SourcePosition
   readonly horizon: Xid8
   readonly horizonAgeSeconds: number | null
+  readonly inFlight: InFlight | null
   readonly streams: readonly CatalogStream[]
   readonly failed: readonly { readonly stream: string; readonly error: unknown }[]
   readonly #parts: SnapshotParts
@@ -64,6 +96,9 @@ export class PostgresSnapshot implements Snapshot {
   readonly #closed = new AbortController()
   readonly #stopWatch: () => void
   #side: Promise<Connection | null> | null = null
+  #waitingSessions = 0
+  /** A server that does not know the question is not asked again. */
+  #tellsPressure = true
   readonly #pace: ReadPace
   /** The leader does one thing at a time; a read on it lasts until its last batch is taken. */
   #tail: Promise<void> = Promise.resolve()
@@ -77,6 +112,7 @@ export class PostgresSnapshot implements Snapshot {
     this.position = parts.position
     this.horizon = parts.horizon
     this.horizonAgeSeconds = parts.horizonAgeSeconds
+    this.inFlight = parts.inFlight
     this.streams = parts.streams
     this.failed = parts.failed
     this.#stopWatch = watchAsGoodGuest({
@@ -85,9 +121,13 @@ export class PostgresSnapshot implements Snapshot {
       logger: parts.logger,
       backendPids: () => [parts.leader.backendPid, ...(parts.readers?.backendPids ?? [])],
       ask: (sql, values) => this.#ask(sql, values),
+      ...(parts.held === null ? {} : { waitersSql: GREENPLUM_WAITERS_SQL }),
       ping: () => this.#ping(),
       giveUp: (reason) => {
         this.#giveUp(reason)
+      },
+      onWaiting: (sessions) => {
+        this.#waitingSessions = sessions
       },
     })
     const { lost } = parts.leader
@@ -116,18 +156,44 @@ export class PostgresSnapshot implements Snapshot {
 
   async count(stream: CatalogStream, options: CountOptions): Promise<StreamCount> {
     if (options.where !== null) await assertCondition(stream, options.where)
-    // With the leader's own process as many of the server as there may be readers.
-    const workers = this.maxReaders - 1
+    // With the leader's own process as many of the server as there may be readers. The segments are processes enough.
+    const { held, limits } = this.#parts
+    const workers = held === null ? this.maxReaders - 1 : 0
     const parallel = workers > 0 && this.#parts.leader.serverVersion >= FIRST_WITH_HASHED_LISTS
-    const sql = countSql(stream, options.where, options.window, { parallel })
+    const { where, window, cursor } = options
+    const { serverVersion } = this.#parts.leader
+    const sql =
+      cursor === undefined
+        ? countSql(stream, where, window, { parallel })
+        : cursorCountSql(stream, where, window, cursor, serverVersion)
     const settings = { ...this.#settings(stream), workers }
-    const [row] = await this.#onLeader(options.signal, (leader, active) =>
-      withReadSettings(leader, settings, () =>
-        cancellable(leader, active, () => leader.query<{ total: string; in_window: string | null }>(sql)),
+    const [row] = await this.#onLeader(options.signal, async (leader, active) => {
+      if (held !== null) await awaitSlot(leader, limits)
+      return withReadSettings(leader, settings, () =>
+        cancellable(leader, active, () => leader.query<CountRow & Partial<CursorRow>>(sql)),
+      )
+    })
+    if (row === undefined) throw new Error('an aggregate gave no row')
+    const counted = {
+      total: Number(row.total),
+      inWindow: row.in_window === null ? null : Number(row.in_window),
+    }
+    if (cursor === undefined) return counted
+    const { value = null, low = null, nulls, infinite } = row
+    return { ...counted, cursor: { value, low, nulls: Number(nulls), infinite: Number(infinite) } }
+  }
+
+  async divideByCursor(
+    stream: CatalogStream,
+    { where, question, parts }: Parameters<Snapshot['divideByCursor']>[1],
+  ): Promise<readonly CursorBound[]> {
+    if (where !== null) await assertCondition(stream, where)
+    const sql = cursorBoundsSql(stream, where, question, parts, this.#parts.leader.serverVersion)
+    return this.#onLeader(undefined, (leader, active) =>
+      withReadSettings(leader, this.#settings(stream), () =>
+        cancellable(leader, active, () => leader.query<CursorBound>(sql)),
       ),
     )
-    if (row === undefined) throw new Error('an aggregate gave no row')
-    return { total: Number(row.total), inWindow: row.in_window === null ? null : Number(row.in_window) }
   }
 
   async plan(read: StreamRead): Promise<readonly Split[]> {
@@ -155,12 +221,20 @@ export class PostgresSnapshot implements Snapshot {
     const { readers, logger } = this.#parts
     const readOnLeader = (given: Readonly<Given>): AsyncGenerator<Batch, void> =>
       this.#readOnLeader(split, given, signal)
+    let given = 0
     try {
-      if (readers === null) yield* readOnLeader({ batches: 0, digest: 0 })
-      else yield* readSurvivingLosses(split, { readers, readOnLeader, signal, logger })
+      const batches =
+        readers === null
+          ? readOnLeader({ batches: 0, digest: 0 })
+          : readSurvivingLosses(split, { readers, readOnLeader, signal, logger })
+      for await (const batch of batches) {
+        given++
+        yield batch
+      }
     } catch (error) {
       // What broke the read may be that the snapshot is gone, and then that is what happened.
-      throw this.signal.aborted ? this.signal.reason : error
+      if (this.signal.aborted) throw this.signal.reason
+      throw this.#parts.held !== null && given === 0 ? explainStall(error, this.#parts.limits) : error
     }
   }
 
@@ -169,17 +243,48 @@ export class PostgresSnapshot implements Snapshot {
   }
 
   async assertUnchanged(stream: CatalogStream): Promise<void> {
-    await this.#onLeader(undefined, (leader) =>
-      withReadSettings(leader, this.#settings(stream), () => assertTreeUnchanged(leader, stream)),
-    )
+    await this.#onLeader(undefined, async (leader) => {
+      await this.#assertHeld(leader)
+      if (this.#parts.held !== null && leader.serverVersion < FIRST_WITH_ATTACHED_PARTITIONS) return
+      await withReadSettings(leader, this.#settings(stream), () => assertTreeUnchanged(leader, stream))
+    })
+  }
+
+  /** Where the snapshot ended with the leader's transaction, nothing of what was read in it may be landed. */
+  async #assertHeld(leader: Connection): Promise<void> {
+    const { held, limits } = this.#parts
+    if (held === null) return
+    try {
+      await assertHeld(leader, held, limits)
+    } catch (error) {
+      if (error instanceof TrunklineError && error.code === 'SNAPSHOT_LOST') this.#giveUp(error)
+      throw error
+    }
+  }
+
+  async pressure(): Promise<SourcePressure | null> {
+    // The watch has opened it by then. An error on the leader would cost the snapshot.
+    const side = (await this.#side) ?? null
+    if (!this.#tellsPressure || side === null || side.lost.aborted || this.signal.aborted) return null
+    try {
+      return await readPressure((sql) => side.query(sql), this.#waitingSessions)
+    } catch (error) {
+      this.#tellsPressure = false
+      this.#parts.logger.debug({ error: String(error) }, 'the server does not tell how hard it is pressed')
+      return null
+    }
+  }
+
+  limitReaders(most: number): void {
+    this.#parts.readers?.limit(most)
   }
 
   async awaitDurable(
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<{ readonly durable: boolean; readonly waitedMs: number }> {
-    const { position, canAwaitFlush, logger } = this.#parts
-    // Only what is flushed reaches a standby.
-    if (position.standby) return { durable: true, waitedMs: 0 }
+    const { position, canAwaitFlush, held, logger } = this.#parts
+    // Only what is flushed reaches a standby. What waits on Greenplum has no horizon to keep.
+    if (position.standby || held !== null) return { durable: true, waitedMs: 0 }
     if (!canAwaitFlush || position.lsn === null) {
       logger.warn(
         {},

@@ -4,6 +4,7 @@
  *
  * Longer than other files: what becomes of a stream, from the first look at it to its report, is told in one place.
  */
+import type { AdaptiveOptions } from '../model/adaptive-options.js'
 import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
 import type { ProgressEvent, RunReport, SnapshotReport, StreamReport } from '../model/report.js'
@@ -12,6 +13,7 @@ import { formatXid8 } from '../model/xid.js'
 import type { CatalogStream } from '../model/catalog.js'
 import type { Destination, PartialLoad, StreamState, SyncState, TableName } from '../destination/contract.js'
 import type { Snapshot, Source } from '../source/contract.js'
+import { describePlan, SizeOrder, sizeTables } from './adaptive-order.js'
 import { systemClock, type Clock } from './clock.js'
 import { systemMachine, type Machine } from './machine.js'
 import { MeasuredReaders, mostReaders } from './measured-readers.js'
@@ -20,6 +22,9 @@ import { planStream, type StreamPlan } from './plan.js'
 import { createProgress, type Progress } from './progress.js'
 import { abortedError, reportEnd, reportResult, reportRun } from './report.js'
 import { namedQueries, resolveOptions } from './resolve-options.js'
+import { ResourceMonitor } from './resource-monitor.js'
+import { RunPressure } from './resource-pressure.js'
+import { systemProbe, type ResourceProbe } from './resource-probe.js'
 import { decideFirstContactRetry, decideRetry, stopsTheRun, type RetryDecision } from './retry.js'
 import {
   runSnapshotStreams,
@@ -27,6 +32,7 @@ import {
   type SnapshotStreamsOptions,
   type WithinSnapshot,
 } from './snapshot-streams.js'
+import { filterRows } from './row-filter.js'
 import { runStream, type StreamResult } from './stream-run.js'
 import { takeTurns } from './take-turns.js'
 import { UnchangedStreams } from './unchanged-streams.js'
@@ -40,6 +46,8 @@ export interface RunSyncOptions {
   readonly onProgress?: (event: ProgressEvent) => void
   readonly clock?: Clock
   readonly machine?: Machine
+  /** What the system says of memory, processors and disk. */
+  readonly probe?: ResourceProbe
   /** How often a load of a new generation is saved. */
   readonly saveEveryMs?: number
 }
@@ -82,6 +90,9 @@ class SyncRun {
   readonly #order = new Map<string, number>()
   readonly #snapshots: SnapshotReport[] = []
   readonly #readers: MeasuredReaders
+  readonly #pressure: RunPressure
+  /** Readers as asked for, or as many as tables are read with by their size; null: as many as turn out to be best. */
+  readonly #jobs: number | null
   /** Aborts streams under way when nothing else can be done at the destination. */
   readonly #stopped = new AbortController()
   /** An error after which nothing else can be done at the destination. */
@@ -99,11 +110,22 @@ class SyncRun {
     this.#spec = options.spec
     this.#clock = options.clock ?? systemClock
     this.#signal = options.signal ?? new AbortController().signal
-    this.#progress = createProgress({ logger: options.logger, onProgress: options.onProgress })
+    const { logger, onProgress } = options
+    const { wording, adaptive, limits } = options.spec
+    this.#progress = createProgress({ logger, onProgress, wording, maxAttempts: limits.maxAttempts })
     this.#startedAtMs = this.#clock.now()
     this.#runId = makeRunId(this.#clock)
-    const { machine = systemMachine } = options
-    this.#readers = new MeasuredReaders({ jobs: this.#spec.jobs, clock: this.#clock, machine })
+    const { machine = systemMachine, probe = systemProbe } = options
+    this.#jobs = this.#spec.jobs ?? mostBySize(adaptive)
+    this.#readers = new MeasuredReaders({ jobs: this.#jobs, clock: this.#clock, machine })
+    const folder = options.destination.folder ?? null
+    this.#pressure = new RunPressure({
+      options: adaptive,
+      monitor: new ResourceMonitor({ thresholds: adaptive, probe, clock: this.#clock, folder }),
+      readers: this.#readers,
+      clock: this.#clock,
+      progress: this.#progress,
+    })
   }
 
   async run(): Promise<RunReport> {
@@ -121,6 +143,7 @@ class SyncRun {
       aborted: this.#signal.aborted,
       snapshots: this.#snapshots,
       streams: this.#reportsInOrder(),
+      adaptations: this.#pressure.adaptations,
       warnings: this.#progress.runWarnings,
     })
     this.#progress.emit({ kind: 'run_finished', report })
@@ -164,6 +187,7 @@ class SyncRun {
     const names = [...resolved.streams.map(({ stream }) => stream.name), ...resolved.missing]
     for (const name of names) this.#order.set(name, this.#order.size)
     this.#progress.emit({ kind: 'run_started', runId: this.#runId, sync: spec.name, streams: names.length })
+    for (const reason of resolved.leftOut) this.#progress.warn(null, reason)
     const tasks = this.#makeTasks(resolved.streams, state)
     for (const name of resolved.missing) {
       this.#settleUnplanned(name, spec.streams[name] ?? {}, state, missingStream(name))
@@ -192,7 +216,7 @@ class SyncRun {
       const saved = state.streams.get(stream.name) ?? null
       const task: Task = {
         stream,
-        options,
+        options: filterRows(stream, options, this.#spec.rowFilter),
         table,
         state: saved,
         partial: saved?.partial ?? null,
@@ -212,6 +236,7 @@ class SyncRun {
 
   /** Rounds of snapshots until every stream is done or has failed for good. */
   async #runAll(tasks: readonly Task[]): Promise<void> {
+    this.#tellSizes(tasks)
     let pending = [...tasks]
     let fruitless = 0
     while (pending.length > 0 && !this.#isStopped()) {
@@ -230,6 +255,16 @@ class SyncRun {
     for (const task of pending) {
       this.#fail(task, this.#signal.aborted ? abortedError(this.#signal.reason) : this.#fatal)
     }
+  }
+
+  #tellSizes(tasks: readonly Task[]): void {
+    const { adaptive } = this.#spec
+    if (adaptive.strategy !== 'table_size') return
+    const tables = sizeTables(
+      tasks.map(({ stream }) => stream),
+      adaptive,
+    )
+    for (const text of describePlan(tables, adaptive)) this.#progress.say(null, { level: 'info', text })
   }
 
   /** One snapshot for each group; what has to be tried again comes back. */
@@ -303,9 +338,10 @@ class SyncRun {
       group.map((task) => task.stream),
       {
         limits: this.#spec.limits,
-        readers: mostReaders(this.#spec.limits, this.#spec.jobs),
+        readers: mostReaders(this.#spec.limits, this.#jobs),
         signal: this.#signal,
         rowSecurityOn: new Set(rowSecurityOn.map((task) => task.stream.name)),
+        ...(this.#spec.allowUnverifiedSnapshot === true ? { allowUnverifiedSnapshot: true } : {}),
       },
     )
   }
@@ -317,6 +353,8 @@ class SyncRun {
     round: Round,
   ): Promise<Pick<SnapshotReport, 'fenceMs' | 'readers'>> {
     const byName = new Map(group.map((task) => [task.stream.name, task]))
+    const { adaptive } = this.#spec
+    this.#pressure.enter(snapshot)
     const { rest, ...use } = await runSnapshotStreams<Task>({
       snapshot,
       streams: snapshot.streams.flatMap((stream) => {
@@ -324,8 +362,9 @@ class SyncRun {
         return task === undefined ? [] : [{ task, stream, bytes: stream.bytes, full: isReadInFull(task) }]
       }),
       readers: this.#readers,
-      mostReaders: mostReaders(this.#spec.limits, this.#spec.jobs),
+      mostReaders: mostReaders(this.#spec.limits, this.#jobs),
       oneByOne: this.#oneByOne,
+      ...(adaptive.strategy === 'table_size' ? { order: (some) => new SizeOrder(some, adaptive) } : {}),
       signal: AbortSignal.any([this.#signal, this.#stopped.signal, snapshot.signal]),
       run: (entry, within) => this.#runOne(entry, round, within),
       setAside: this.#setAside(snapshot, round),
@@ -348,7 +387,8 @@ class SyncRun {
     task.attempts++
     try {
       try {
-        const plan = this.#plan(task, stream)
+        const sized = await this.#pressure.begin(stream)
+        const plan = this.#plan(task, stream, sized?.batchRows ?? null)
         task.plan = plan
         await this.#checkWhere(plan)
         // A load that goes on has a window of its own.
@@ -365,6 +405,8 @@ class SyncRun {
             this.#notePartial(task, partial)
           },
           saveEveryMs: this.#options.saveEveryMs ?? this.#spec.limits.saveEveryMs,
+          saveEveryRows: sized?.checkpointRows ?? this.#spec.limits.saveEveryRows,
+          pressure: this.#pressure,
           runAt: new Date(this.#startedAtMs),
           verify: this.#spec.verify,
           allowMassDelete: this.#spec.allowMassDelete,
@@ -376,6 +418,8 @@ class SyncRun {
         this.#settleResult(task, result)
       } catch (error) {
         this.#afterFailure(task, error, round, { snapshot: within.snapshot, alone })
+      } finally {
+        this.#pressure.end(stream.name)
       }
     } catch (error) {
       this.#stopped.abort(error)
@@ -451,8 +495,9 @@ class SyncRun {
     })
   }
 
-  #plan(task: Task, stream: CatalogStream): StreamPlan {
+  #plan(task: Task, stream: CatalogStream, batchRows: number | null): StreamPlan {
     const { destination, source } = this.#options
+    const { limits } = this.#spec
     return planStream({
       stream,
       options: task.options,
@@ -460,7 +505,7 @@ class SyncRun {
       savedKey: task.state?.checkpoint?.stream.key ?? null,
       capabilities: destination.capabilities,
       mapColumns: (of, types) => source.mapColumns(of, types),
-      limits: this.#spec.limits,
+      limits: batchRows === null ? limits : { ...limits, batchRows: Math.min(batchRows, limits.batchRows) },
     })
   }
 
@@ -483,6 +528,7 @@ class SyncRun {
     }
     const decision = this.#decide(decideRetry, error, attempts)
     if (!decision.again) {
+      if (attempts >= this.#spec.limits.maxAttempts) this.#progress.gaveUp(task.stream.name, error)
       this.#fail(task, error)
       return
     }
@@ -545,6 +591,10 @@ interface Round {
   again: Task[]
   delayMs: number
   lastError: unknown
+}
+
+function mostBySize({ strategy, small, medium, large }: AdaptiveOptions): number | null {
+  return strategy === 'table_size' ? Math.max(small.readers, medium.readers, large.readers) : null
 }
 
 /** Why the snapshot was given up; null while it stands. */

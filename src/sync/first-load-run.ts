@@ -2,6 +2,7 @@
 import type { PartialLoad, StreamWriter } from '../destination/contract.js'
 import type { SplitRange } from '../model/split-range.js'
 import type { Snapshot, Split } from '../source/contract.js'
+import { HURRIED_SAVE_MS } from '../model/thresholds.js'
 import type { Clock } from './clock.js'
 import { formatProgress, SaveSchedule, type LoadParts } from './first-load.js'
 import type { StreamPlan } from './plan.js'
@@ -15,6 +16,12 @@ export interface FirstLoadOptions {
   /** All that is to be read in this snapshot. */
   readonly splits: readonly Split[]
   readonly saveEveryMs: number
+  /** Null: only by time. */
+  readonly saveEveryRows: number | null
+  /** That came in this snapshot so far. */
+  readonly rows: () => number
+  /** The snapshot may not last: saves come without waiting for their time. */
+  readonly isHurried: () => boolean
   readonly clock: Pick<Clock, 'now'>
   /** Whether the server has on its disk what the snapshot saw. */
   readonly fence: () => Promise<{ readonly durable: boolean }>
@@ -27,11 +34,14 @@ export class FirstLoad {
   readonly #schedule: SaveSchedule
   /** Handed out since the last save. */
   #handedOut = 0
+  #savedRows = 0
+  #savedAtMs: number
 
   constructor(options: FirstLoadOptions) {
     this.#options = options
     this.#waiting = [...options.splits]
-    this.#schedule = new SaveSchedule(options.clock.now(), options.saveEveryMs)
+    this.#savedAtMs = options.clock.now()
+    this.#schedule = new SaveSchedule(this.#savedAtMs, options.saveEveryMs)
   }
 
   /** Every part was handed out. */
@@ -67,10 +77,17 @@ export class FirstLoad {
       await writer.save(progress)
       this.#options.onSaved({ generation, table: plan.table, savedAt: new Date(clock.now()), progress })
     }
-    this.#schedule.saved(began, clock.now())
+    this.#savedRows = rows
+    this.#savedAtMs = clock.now()
+    this.#schedule.saved(began, this.#savedAtMs)
   }
 
   #isDue(): boolean {
-    return this.#options.parts !== null && this.#schedule.isDue(this.#options.clock.now())
+    const { parts, clock, saveEveryRows, rows, isHurried } = this.#options
+    if (parts === null) return false
+    const now = clock.now()
+    if (this.#schedule.isDue(now)) return true
+    if (saveEveryRows !== null && rows() - this.#savedRows >= saveEveryRows) return true
+    return now - this.#savedAtMs >= HURRIED_SAVE_MS && isHurried()
   }
 }

@@ -39,6 +39,9 @@ export class MeasuredReaders {
   #count: ReaderCount | null = null
   #permits = new ReaderPermits(1)
   #most = 1
+  /** What pressure leaves of so many. */
+  #held = (most: number): number => most
+  #wanted = 1
   #interval: Interval | null = null
   #onChange: (() => void) | null = null
 
@@ -62,13 +65,34 @@ export class MeasuredReaders {
     this.#onChange = onChange
     this.#interval = null
     if (jobs === null) this.#count ??= firstReaderCount({ most, cores: machine.cores, fullBytes })
-    this.#permits = new ReaderPermits(jobs === null ? Math.min(this.#count?.readers ?? 1, most) : most)
+    this.#wanted = jobs === null ? Math.min(this.#count?.readers ?? 1, most) : most
+    this.#permits = new ReaderPermits(Math.min(this.#wanted, this.#held(most)))
     return this.#permits
+  }
+
+  /** Readers that there may be in this snapshot. */
+  get most(): number {
+    return this.#most
+  }
+
+  /** Uses no more than `limit` gives of those that there may be, whatever is measured. */
+  hold(limit: (most: number) => number): void {
+    this.#held = limit
+    this.#use(this.#wanted)
+  }
+
+  #use(wanted: number): void {
+    this.#wanted = wanted
+    const readers = Math.min(wanted, this.#held(this.#most))
+    if (readers === this.#permits.limit) return
+    this.#permits.limit = readers
+    this.#onChange?.()
   }
 
   /** After each batch: what is measured is measured there, so nothing runs by a timer. */
   took(batch: TakenBatch): void {
-    if (this.#count === null || this.#most < 2) return
+    // With fewer than are wanted, nothing can be learned.
+    if (this.#count === null || this.#most < 2 || this.#held(this.#most) < this.#wanted) return
     const now = this.#options.clock.now()
     this.#interval ??= this.#newInterval(now)
     const interval = this.#interval
@@ -95,9 +119,7 @@ export class MeasuredReaders {
       idleCores: idleMs === null || interval.idleMs === null ? null : (idleMs - interval.idleMs) / elapsedMs,
     }
     this.#count = nextReaderCount(this.#count, sample, { most: this.#most })
-    if (this.#count.readers === this.#permits.limit) return
-    this.#permits.limit = this.#count.readers
-    this.#onChange?.()
+    this.#use(this.#count.readers)
   }
 
   #newInterval(now: number): Interval {

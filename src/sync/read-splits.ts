@@ -3,12 +3,15 @@ import type { Batch } from '../batch/batch.js'
 import { TrunklineError } from '../model/error.js'
 import type { Snapshot, Split } from '../source/contract.js'
 import type { ReaderPermits } from './reader-permits.js'
+import type { RunPressure } from './resource-pressure.js'
 
 export interface ReadSplitsOptions {
   readonly permits: ReaderPermits
   /** Who reads: permits are shared fairly between streams. */
   readonly stream: string
   readonly signal: AbortSignal
+  /** What the state of this machine and of the server makes of it; absent: nothing. */
+  readonly pressure?: Pick<RunPressure, 'beforeBatch' | 'shape'>
 }
 
 interface Arrived {
@@ -28,7 +31,7 @@ interface Arrived {
 export async function* readSplits(
   snapshot: Pick<Snapshot, 'read'>,
   take: () => Split | null,
-  { permits, stream, signal }: ReadSplitsOptions,
+  { permits, stream, signal, pressure }: ReadSplitsOptions,
 ): AsyncGenerator<Batch, void> {
   const stop = new AbortController()
   const active = AbortSignal.any([signal, stop.signal])
@@ -61,7 +64,8 @@ export async function* readSplits(
       wake?.()
     })
   const readOne = async (split: Split): Promise<void> => {
-    for await (const batch of snapshot.read(split, { signal: active })) {
+    const shaped = pressure?.shape(split) ?? split
+    for await (const batch of snapshot.read(shaped, { signal: active })) {
       // It may have been on its way when the others were stopped, and then nobody would take it.
       active.throwIfAborted()
       await handOver(batch)
@@ -81,6 +85,7 @@ export async function* readSplits(
       throwIfAny(failure)
       const next = arrived.shift()
       if (next !== undefined) {
+        await pressure?.beforeBatch(signal)
         yield next.batch
         next.proceed()
       } else if (underWay.size === 0) {

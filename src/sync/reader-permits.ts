@@ -24,6 +24,8 @@ export class ReaderPermits {
   /** By stream, the number of the grant that it got last. */
   readonly #served = new Map<string, number>()
   readonly #waiters: Waiter[] = []
+  /** By stream, the most that it may hold. */
+  readonly #mostOf = new Map<string, number>()
 
   constructor(limit: number) {
     this.#limit = Math.max(1, limit)
@@ -36,6 +38,13 @@ export class ReaderPermits {
   /** Fewer only takes effect as splits end. */
   set limit(limit: number) {
     this.#limit = Math.max(1, limit)
+    this.#serve()
+  }
+
+  /** From now on the stream holds no more than these; null: as many as there are. */
+  limitStream(stream: string, most: number | null): void {
+    if (most === null) this.#mostOf.delete(stream)
+    else this.#mostOf.set(stream, Math.max(1, most))
     this.#serve()
   }
 
@@ -85,7 +94,10 @@ export class ReaderPermits {
 
   #takeNext(): Waiter | null {
     let best: Waiter | null = null
-    for (const waiter of this.#waiters) if (best === null || this.#comesBefore(waiter, best)) best = waiter
+    for (const waiter of this.#waiters) {
+      if ((this.#held.get(waiter.stream) ?? 0) >= (this.#mostOf.get(waiter.stream) ?? Infinity)) continue
+      if (best === null || this.#comesBefore(waiter, best)) best = waiter
+    }
     if (best !== null) this.#waiters.splice(this.#waiters.indexOf(best), 1)
     return best
   }

@@ -1,6 +1,6 @@
 /** Builds what a run and its streams report. Pure. */
 import { toErrorData, TrunklineError } from '../model/error.js'
-import type { RunReport, SnapshotReport, StreamOutcome, StreamReport } from '../model/report.js'
+import type { Adaptation, RunReport, SnapshotReport, StreamOutcome, StreamReport } from '../model/report.js'
 import type { StreamOptions } from '../model/sync-spec.js'
 import type { StreamState, TableName } from '../destination/contract.js'
 import type { StreamPlan } from './plan.js'
@@ -75,6 +75,7 @@ export interface RunFacts {
   readonly aborted: boolean
   readonly snapshots: readonly SnapshotReport[]
   readonly streams: readonly StreamReport[]
+  readonly adaptations: readonly Adaptation[]
   readonly warnings: readonly string[]
 }
 
@@ -95,6 +96,7 @@ export function reportRun(facts: RunFacts): RunReport {
     bytesRead: sum((report) => report.bytesRead),
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     readers: Math.max(0, ...facts.snapshots.map((snapshot) => snapshot.readers)),
+    adaptations: facts.adaptations,
     warnings: facts.warnings,
   }
 }

@@ -5,7 +5,7 @@ import type { Snapshot } from '../source/contract.js'
 import type { MeasuredReaders } from './measured-readers.js'
 import { SideBySide } from './side-by-side.js'
 import { SnapshotFence } from './snapshot-fence.js'
-import { StreamOrder, streamsAtOnce } from './stream-order.js'
+import { StreamOrder, streamsAtOnce, type StreamQueue } from './stream-order.js'
 import type { StreamRunInput } from './stream-run.js'
 import type { UnchangedStreams } from './unchanged-streams.js'
 
@@ -37,6 +37,8 @@ export interface SnapshotStreamsOptions<Task> {
   readonly mostReaders: number
   /** Each stream has the snapshot to itself as long as it runs. */
   readonly oneByOne: boolean
+  /** In which order they are begun; absent: long ones first, short ones beside them. */
+  readonly order?: (streams: readonly SnapshotStream<Task>[]) => StreamQueue<SnapshotStream<Task>>
   /** Aborts when the snapshot or the run is given up: nothing is begun then. */
   readonly signal: AbortSignal
   /** Rejects only when the run cannot go on. */
@@ -55,7 +57,8 @@ export async function runSnapshotStreams<Task>(
   const unchanged = options.setAside?.(fence) ?? null
   let begun = 0
   let allBegun = false
-  let order = new StreamOrder(streams)
+  const { order: makeOrder = (some): StreamQueue<SnapshotStream<Task>> => new StreamOrder(some) } = options
+  let order = makeOrder(streams)
   const next = (running: ReadonlySet<SnapshotStream<Task>>): SnapshotStream<Task> | null => {
     if (signal.aborted) return null
     const inUse = options.mostReaders === 0 ? 0 : readers.permits.limit
@@ -94,7 +97,7 @@ export async function runSnapshotStreams<Task>(
   })
   await runs.run()
   if (unchanged !== null) {
-    order = new StreamOrder([...order.rest, ...(await unchanged.finish())])
+    order = makeOrder([...order.rest, ...(await unchanged.finish())])
     await runs.run()
   }
   const rest = order.rest.map(({ task }) => task)

@@ -8,12 +8,20 @@ export interface OrderedStream {
   readonly full: boolean
 }
 
+/** Streams that wait to be begun. */
+export interface StreamQueue<Stream> {
+  readonly rest: readonly Stream[]
+  readonly isEmpty: boolean
+  /** The next one beside those that run; null while there is no room for any. */
+  take(running: ReadonlySet<Stream>, room: { readonly readers: number; readonly most: number }): Stream | null
+}
+
 /**
  * Long streams come first, largest first, but no more at once than readers: what is half done when a run ends is lost. Beside
  * them go the others, smallest first, so that their counts and commits fall into the time of the long ones. What is long only to
  * be counted comes last: one connection counts, and whatever is behind such a count waits for it.
  */
-export class StreamOrder<Stream extends OrderedStream> {
+export class StreamOrder<Stream extends OrderedStream> implements StreamQueue<Stream> {
   /** Smallest first, and taken from the end. */
   readonly #long: Stream[]
   /** Largest first, and taken from the end. */
@@ -34,7 +42,6 @@ export class StreamOrder<Stream extends OrderedStream> {
     return this.#long.length === 0 && this.#others.length === 0
   }
 
-  /** The next one beside those that run; null while there is no room for any. */
   take(
     running: ReadonlySet<Stream>,
     { readers, most }: { readonly readers: number; readonly most: number },

@@ -3,6 +3,7 @@
  * are permits, written batch by batch, and counted.
  */
 import type { StreamPhases } from '../model/report.js'
+import type { SplitRange } from '../model/split-range.js'
 import { batchBytes, type Batch } from '../batch/batch.js'
 import type { StreamWriter } from '../destination/contract.js'
 import type { ReadColumn, RowWindow, Split, StreamRead } from '../source/contract.js'
@@ -10,6 +11,7 @@ import { AppendFilter } from './append-filter.js'
 import { fingerprintOf, type Load } from './fingerprint.js'
 import { beginParts, savingObstacle, type Continuation } from './first-load.js'
 import { FirstLoad } from './first-load-run.js'
+import type { StreamPlan } from './plan.js'
 import { readSplits } from './read-splits.js'
 import type { SeenSet } from './seen-set.js'
 import type { StreamRunInput } from './stream-run.js'
@@ -21,6 +23,8 @@ export interface StreamRowsInput extends Pick<
   | 'plan'
   | 'onPartial'
   | 'saveEveryMs'
+  | 'saveEveryRows'
+  | 'pressure'
   | 'readers'
   | 'fence'
   | 'clock'
@@ -32,6 +36,13 @@ export interface StreamRowsInput extends Pick<
   /** Those that are landed. */
   readonly columns: readonly ReadColumn[]
   readonly generation: number
+}
+
+/** Parts that are told by keys would be saved with values of columns that are masked. */
+function showMasked(ranges: readonly SplitRange[], { transform }: StreamPlan): boolean {
+  return ranges.some(
+    (range) => range.kind === 'keys' && range.columns.some((name) => transform.masks.has(name)),
+  )
 }
 
 export class StreamRows {
@@ -85,13 +96,15 @@ export class StreamRows {
 
   /** The parts of a new generation that are not there yet, saved from time to time. Returns how many rows came. */
   async #landNew(writer: StreamWriter): Promise<number> {
-    const { plan, snapshot, destination, generation, columns, clock, fence, saveEveryMs, onPartial } =
+    const { plan, snapshot, destination, generation, columns, clock, fence, onPartial, pressure } =
       this.#input
+    const { saveEveryMs, saveEveryRows } = this.#input
     const from = this.#input.continuation
     const splits = await this.#planNew()
     const first = { horizon: snapshot.horizon, stream: fingerprintOf(plan, columns) }
     const ranges = splits.map(({ range }) => range)
-    const begun = savingObstacle(plan, destination.capabilities) === null ? beginParts(ranges, first) : null
+    const mayBeSaved = savingObstacle(plan, destination.capabilities) === null && !showMasked(ranges, plan)
+    const begun = mayBeSaved ? beginParts(ranges, first) : null
     const load = new FirstLoad({
       snapshot,
       plan,
@@ -99,6 +112,9 @@ export class StreamRows {
       parts: from.kind === 'resume' ? from.load : begun,
       splits,
       saveEveryMs,
+      saveEveryRows,
+      rows: () => this.#read,
+      isHurried: () => pressure.wantsSave,
       clock,
       fence,
       onSaved: onPartial,
@@ -202,8 +218,9 @@ export class StreamRows {
   }
 
   #readParts(take: () => Split | null): AsyncGenerator<Batch, void> {
-    const { plan, snapshot, readers, signal } = this.#input
-    return readSplits(snapshot, take, { permits: readers.permits, stream: plan.stream.name, signal })
+    const { plan, snapshot, readers, pressure, signal } = this.#input
+    const stream = plan.stream.name
+    return readSplits(snapshot, take, { permits: readers.permits, stream, signal, pressure })
   }
 
   #describeRead(columns: readonly ReadColumn[], window: RowWindow | null, withXmin: boolean): StreamRead {

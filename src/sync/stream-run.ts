@@ -4,6 +4,7 @@
  * Everything before `commit` can be thrown away; an error anywhere leaves the destination as the last commit made it. A load of a
  * new generation is also saved on its way. The rows themselves pass through `stream-rows.ts`.
  */
+import type { Batch } from '../batch/batch.js'
 import type { Checkpoint } from '../model/checkpoint.js'
 import { unreachable } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
@@ -12,6 +13,7 @@ import { COUNT_BESIDE_BYTES, MASS_DELETE_MIN_ROWS, MASS_DELETE_SHARE } from '../
 import { epochOf, parseXid8 } from '../model/xid.js'
 import type { Destination, PartialLoad, StreamState, StreamWriter } from '../destination/contract.js'
 import type { ReadColumn, RowWindow, Snapshot, StreamCount } from '../source/contract.js'
+import { landedName } from '../transform/transform-spec.js'
 import type { Clock } from './clock.js'
 import type { LandedColumns } from './column-fingerprint.js'
 import { countBeside, type CountBeside } from './count-beside.js'
@@ -20,9 +22,11 @@ import { decideContinuation, describeParts, type Continuation } from './first-lo
 import type { MeasuredReaders } from './measured-readers.js'
 import type { StreamPlan } from './plan.js'
 import type { Progress } from './progress.js'
+import type { RunPressure } from './resource-pressure.js'
 import { SeenSet } from './seen-set.js'
 import { describeLanding, horizonCheckpoint } from './stream-landing.js'
 import { StreamRows } from './stream-rows.js'
+import { TransformingWriter } from './transforming-writer.js'
 
 export interface StreamRunInput {
   readonly snapshot: Snapshot
@@ -37,6 +41,9 @@ export interface StreamRunInput {
   /** Told whenever there is more of it, or nothing any more. */
   readonly onPartial: (partial: PartialLoad | null) => void
   readonly saveEveryMs: number
+  /** Rows between two saves of a load; null: only by time. */
+  readonly saveEveryRows: number | null
+  readonly pressure: RunPressure
   readonly runAt: Date
   readonly readers: MeasuredReaders
   /** Waits until the server has on its disk what the snapshot saw; asked once for all streams of the snapshot. */
@@ -165,6 +172,7 @@ class StreamRun {
         expectedRows: this.#expectedRows(expected),
         full: load.kind !== 'since',
       })
+      this.#tellContinuation()
       if (load.kind === 'since') this.#warnings.push(...load.warnings)
       const writer = await this.#begin()
       try {
@@ -180,7 +188,7 @@ class StreamRun {
 
   /** `expected` rows arrive; null: as many as the count that goes on beside the reading finds. */
   async #fill(
-    writer: StreamWriter,
+    writer: TransformingWriter,
     input: {
       readonly expected: number | null
       readonly beside: CountBeside | null
@@ -212,7 +220,7 @@ class StreamRun {
       generation: this.#generation(),
       runSeq: (state?.runSeq ?? 0) + 1,
       rowsRead: this.#rows.read,
-      rowsLanded: this.#rows.landed,
+      rowsLanded: this.#rows.landed - writer.dropped,
       rowsDeleted: this.#rowsDeleted,
       bytesRead: this.#rows.bytes,
       sourceCount: this.#total,
@@ -263,6 +271,18 @@ class StreamRun {
     return total === null ? null : Math.max(0, total - this.#continuation.load.rowsBefore) + (counted ?? 0)
   }
 
+  #tellContinuation(): void {
+    const from = this.#continuation
+    if (from.kind !== 'resume') return
+    const { plan, progress } = this.#input
+    const { parts, rowsBefore: rows } = from.load
+    const stream = plan.stream.name
+    progress.emit({ kind: 'stream_resumed', stream, parts, partsDone: parts - from.remaining.length, rows })
+    const there = describeParts({ parts, remaining: from.remaining })
+    const text = `Going on with a load that was interrupted: ${there} and ${rows} rows are there.`
+    progress.say(stream, { level: 'info', text })
+  }
+
   #describeContinuation(): string {
     const from = this.#continuation
     if (from.kind === 'start') {
@@ -284,22 +304,24 @@ class StreamRun {
     return this.#isFresh() ? present + 1 : present
   }
 
-  async #begin(): Promise<StreamWriter> {
+  async #begin(): Promise<TransformingWriter> {
     const { plan, snapshot, destination, state, runAt } = this.#input
     const resume = this.#continuation.kind === 'resume'
+    const giveBack = (batch: Batch): void => snapshot.giveBack?.(batch)
     const writer = await destination.begin({
       ...describeLanding(plan, this.#columns()),
-      key: plan.key,
+      key: plan.key?.map((name) => landedName(plan.transform, name)) ?? null,
       keyEnforced: !plan.keyDeclared,
       landing: plan.landing,
       generation: this.#generation(),
       expectedRunSeq: state?.runSeq ?? 0,
       ...(resume ? { resume } : {}),
       runAt: plan.dated ? runAt : null,
-      onBatchDone: (batch) => snapshot.giveBack?.(batch),
+      onBatchDone: giveBack,
     })
     if (!resume) this.#input.onPartial(null)
-    return writer
+    const fields = this.#columns().map(({ field }) => field)
+    return new TransformingWriter(writer, { plan, fields, runAt, giveBack })
   }
 
   #columns(): readonly ReadColumn[] {
@@ -318,17 +340,20 @@ class StreamRun {
    * After rows were landed by key, the destination holds every key of the source and perhaps more: equal counts mean equal
    * keys, and only unequal ones make it worth fetching the keys to find what was deleted.
    */
-  async #proveCounts(writer: StreamWriter): Promise<boolean> {
+  async #proveCounts(writer: TransformingWriter): Promise<boolean> {
     const { plan } = this.#input
     const load = this.#load
     if (plan.landing === 'append') return false
     this.#live = await writer.liveCount()
     const resumed = this.#continuation.kind === 'resume'
+    const kept = this.#total - writer.dropped
     if (load.kind === 'new_generation' && !resumed) {
-      if (this.#live !== this.#total) throw this.#unequal(this.#live)
+      if (this.#live !== kept) throw this.#unequal(this.#live, kept)
       return false
     }
-    if (this.#live < this.#total) throw this.#unequal(this.#live)
+    // Of rows that were not read, nobody knows how many the hook has left out.
+    const least = plan.mayDrop && load.kind === 'since' ? 0 : kept
+    if (this.#live < least) throw this.#unequal(this.#live, least)
     if (plan.deletes === 'ignore' && !resumed) return false
     const forced =
       this.#continuation.kind === 'resume'
@@ -397,10 +422,12 @@ class StreamRun {
     return { ...checkpoint, seen: seen.format() }
   }
 
-  #unequal(live: number): TrunklineError {
+  #unequal(live: number, expected = this.#total): TrunklineError {
+    const left = this.#total - expected
+    const hook = left === 0 ? '' : `, of which the hook left out ${left}`
     return countMismatch(
       this.#input.plan,
-      `${live} rows are at the destination where the snapshot holds ${this.#total}`,
+      `${live} rows are at the destination where the snapshot holds ${this.#total}${hook}`,
     )
   }
 }
