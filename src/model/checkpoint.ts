@@ -33,14 +33,18 @@ const sourcePosition = object({
   xmax: text,
 })
 
-const streamFingerprint = object({
-  oid: number,
-  leaves: list(object({ oid: number, filenode: nullable(number) })),
-  columns: list(object({ name: text, number: number, sqlType: text, landing: text })),
-  key: nullable(list(text)),
-  where: nullable(text),
-  sql: nullable(text),
-})
+const streamFingerprint = object(
+  {
+    oid: number,
+    leaves: list(object({ oid: number, filenode: nullable(number) })),
+    columns: list(object({ name: text, number: number, sqlType: text, landing: text })),
+    key: nullable(list(text)),
+    where: nullable(text),
+    sql: nullable(text),
+  },
+  /** What is done to rows on their way, and as what; without secrets. */
+  { transforms: list(pair(text, text)) },
+)
 
 const common = { format: literal(CHECKPOINT_FORMAT), source: sourcePosition, stream: streamFingerprint }
 

@@ -6,6 +6,7 @@ import type { Checkpoint, SourcePosition, StreamFingerprint } from '../model/che
 import { TrunklineError, type ErrorCode } from '../model/error.js'
 import { isWindowUsable, parseLsn, parseXid8, type Xid8 } from '../model/xid.js'
 import type { ReadColumn, RowWindow } from '../source/contract.js'
+import { fingerprintTransforms } from '../transform/transform-spec.js'
 import { fingerprintColumn, ownColumns, type LandedColumns } from './column-fingerprint.js'
 import type { StreamPlan } from './plan.js'
 import { applySchemaPolicy } from './schema-change.js'
@@ -234,7 +235,9 @@ export function behind(plan: StreamPlan): TrunklineError {
 /** What is saved with a checkpoint, to be compared by the next run. */
 export function fingerprintOf(plan: StreamPlan, columns: readonly ReadColumn[]): StreamFingerprint {
   const { stream } = plan
+  const transforms = fingerprintTransforms(plan.transform, plan.key)
   return {
+    ...(transforms.length === 0 ? {} : { transforms }),
     oid: stream.oid,
     leaves: stream.leaves.map(({ oid, filenode }) => ({ oid, filenode })),
     columns: [...columns.map((column) => fingerprintColumn(stream, column)), ...ownColumns(plan)],

@@ -18,7 +18,7 @@ import type { ReadColumn, RowWindow } from '../source/contract.js'
 import { behind, comparePositions, fingerprintOf } from './fingerprint.js'
 import { horizonObstacle, type StreamPlan } from './plan.js'
 import { printTable } from './naming.js'
-import { compareColumns, describeChanges } from './schema-change.js'
+import { compareColumns, describeChanges, transformsChanged } from './schema-change.js'
 
 /** Why nothing of such a load can be saved; null where it can. */
 export function savingObstacle(
@@ -30,6 +30,7 @@ export function savingObstacle(
   const obstacle = horizonObstacle(plan.stream)
   if (obstacle !== null) return obstacle
   if (plan.stream.rowSecurity) return 'row security hides rows, and which ones may change'
+  if (plan.mayDrop) return 'a row hook may leave rows out'
   // Only elsewhere is a condition known to depend on nothing but the row.
   if (plan.mode === 'full_refresh' && plan.where !== null) return 'it is read under a condition'
   if (plan.stream.leaves.length === 0 || plan.stream.leaves.some((leaf) => leaf.filenode === null)) {
@@ -145,7 +146,7 @@ function compareShapes(then: StreamFingerprint, now: StreamFingerprint): string 
   if (JSON.stringify(then.columns) !== JSON.stringify(now.columns)) return 'Its columns changed.'
   if (JSON.stringify(then.key) !== JSON.stringify(now.key)) return 'The key changed.'
   if (then.where !== now.where) return 'The condition `where` changed.'
-  return null
+  return transformsChanged(then, now.transforms ?? [])
 }
 
 /** The parts of a load that begins; null where it cannot be divided, and so not be saved. */

@@ -51,34 +51,41 @@ export function nameTables({ streams, spec, capabilities, owned }: NamingInput):
   return { tables, errors }
 }
 
-/** @throws NAME_COLLISION when two columns would be one at the destination, or a name is reserved. */
+/**
+ * @param columns names at the destination
+ * @param sources what each is called where it comes from, for errors
+ * @throws NAME_COLLISION when two columns would be one at the destination, or a name is reserved.
+ */
 export function checkColumnNames(
   stream: string,
   columns: readonly string[],
   capabilities: Pick<DestinationCapabilities, 'foldName' | 'maxNameBytes'>,
+  sources: readonly string[] = columns,
 ): void {
   const taken = new Map<string, string>()
-  for (const column of columns) {
+  for (const [index, column] of columns.entries()) {
     const folded = capabilities.foldName(column)
     const other = taken.get(folded)
+    const source = sources[index] ?? column
+    const shown = source === column ? quote(column) : `${quote(source)} (as ${quote(column)})`
     if (other !== undefined) {
       throw new TrunklineError(
         'NAME_COLLISION',
-        `Columns ${quote(other)} and ${quote(column)} of ${stream} are one name at the destination.`,
+        `Columns ${other} and ${shown} of ${stream} are one name at the destination.`,
         {
-          hint: `Leave one out with \`exclude_columns\`, or rename it at the source.`,
-          context: { stream, field: column },
+          hint: 'Give one of them another name with `rename`, or leave it out with `exclude_columns`.',
+          context: { stream, field: source },
         },
       )
     }
-    taken.set(folded, column)
+    taken.set(folded, shown)
     if (column.startsWith(RESERVED)) {
       throw new TrunklineError(
         'NAME_COLLISION',
-        `Column ${quote(column)} of ${stream} begins with ${RESERVED}, which is reserved.`,
+        `Column ${shown} of ${stream} begins with ${RESERVED}, which is reserved.`,
         {
-          hint: 'Leave it out with `exclude_columns`.',
-          context: { stream, field: column },
+          hint: 'Give it another name with `rename`, or leave it out with `exclude_columns`.',
+          context: { stream, field: source },
         },
       )
     }

@@ -131,7 +131,7 @@ function describe(plan: StreamPlan, table: TableName, known: StreamState | null)
     key: plan.key,
     next: next.kind,
     nextReason: next.reason,
-    columns: plan.columns.length,
+    columns: plan.columns.length + plan.transform.added.length,
     losses: plan.losses,
     estimatedRows: plan.stream.estimatedRows,
     bytesScanned: plan.stream.bytes,

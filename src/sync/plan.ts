@@ -16,7 +16,9 @@ import type {
 } from '../model/sync-spec.js'
 import type { DestinationCapabilities, TableName } from '../destination/contract.js'
 import type { ReadColumn, Source } from '../source/contract.js'
-import { checkColumnNames, printTable } from './naming.js'
+import { describeTransforms, type TransformSpec } from '../transform/transform-spec.js'
+import { printTable } from './naming.js'
+import { chooseTransform, keyAfterMasks } from './plan-transform.js'
 import { promiseFor } from './promise.js'
 import { rowsAtOnce } from './rows-at-once.js'
 
@@ -39,6 +41,10 @@ export interface StreamPlan {
   readonly onSchemaChange: OnSchemaChange
   readonly readMethod: ReadMethod
   readonly limits: Limits
+  /** What is done to rows on their way; key and columns are called here as at the source. */
+  readonly transform: TransformSpec
+  /** A row hook may leave rows out: nothing at the destination tells those from deleted ones. */
+  readonly mayDrop: boolean
   readonly promise: string
   readonly losses: readonly string[]
   readonly warnings: readonly string[]
@@ -59,15 +65,12 @@ export interface PlanInput {
 export function planStream(input: PlanInput): StreamPlan {
   const { stream, options, table, capabilities } = input
   refuseUnavailable(stream, options)
-  const chosen = chooseColumns(stream, options)
-  checkColumnNames(
-    stream.name,
-    chosen.map((column) => column.name),
-    capabilities,
-  )
-  const key = chooseKey(stream, options, chosen, input.savedKey)
-  const { mode, reason } = chooseMode(stream, options, key, capabilities)
-  const landing = chooseLanding(stream, options, mode, key, capabilities)
+  const selected = chooseColumns(stream, options)
+  const { transform, columns: chosen } = chooseTransform(stream, options, selected, capabilities)
+  const found = chooseKey(stream, options, chosen, input.savedKey)
+  const { mode, reason } = chooseMode(stream, options, found, capabilities)
+  const landing = chooseLanding(stream, options, mode, found, capabilities)
+  const key = keyAfterMasks(stream, transform, found, landing)
   const warnings: string[] = []
   let deletes = chooseDeletes(options, mode, landing)
   if (stream.rowSecurity && deletes !== 'ignore' && landing === 'upsert') {
@@ -91,6 +94,7 @@ export function planStream(input: PlanInput): StreamPlan {
   const { readMethod = 'copy' } = options
   const lossy = columns.filter((column) => column.loss !== null)
   const excluded = stream.columns.filter((column) => !chosen.includes(column)).map((column) => column.name)
+  const mayDrop = transform.hook !== null && (landing !== 'upsert' || deletes === 'ignore')
   return {
     stream,
     mode: landing === 'replace' ? 'full_refresh' : mode,
@@ -109,6 +113,8 @@ export function planStream(input: PlanInput): StreamPlan {
     onSchemaChange,
     readMethod,
     limits: { ...input.limits, batchRows: rowsAtOnce(readMethod, options.batchSize, input.limits) },
+    transform,
+    mayDrop,
     promise: promiseFor({
       stream: stream.name,
       table: printTable(table),
@@ -119,6 +125,7 @@ export function planStream(input: PlanInput): StreamPlan {
       excludedColumns: excluded,
       lossyColumns: lossy.map((column) => column.field.name),
       widened: options.typeProfile === 'widened',
+      transforms: describeTransforms(transform, { mayDrop }),
       discardsNewColumns: onSchemaChange === 'discard_value',
       rowSecurity: stream.rowSecurity,
       declaredKey: options.primaryKey !== undefined || stream.key?.from === 'declared',
@@ -292,6 +299,10 @@ function chooseMode(
     }
     if (!canUpsert) {
       return { mode: 'full_refresh', reason: 'Read in full each run: the destination replaces whole tables.' }
+    }
+    if (options.transformRow !== undefined) {
+      const reason = 'Read in full each run: rows that its hook leaves out would look like deleted ones.'
+      return { mode: 'full_refresh', reason }
     }
     return { mode: 'mirror', reason: 'Changed rows are found by transaction id, deletes by count and key.' }
   }

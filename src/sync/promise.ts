@@ -12,6 +12,8 @@ export interface PromiseInput {
   readonly excludedColumns: readonly string[]
   readonly lossyColumns: readonly string[]
   readonly widened: boolean
+  /** What else is done to rows on their way. */
+  readonly transforms: readonly string[]
   readonly discardsNewColumns: boolean
   readonly rowSecurity: boolean
   readonly declaredKey: boolean
@@ -74,6 +76,7 @@ function narrowingOf(input: PromiseInput): string[] {
   if (input.widened) narrowing.push('types widened, which is lossy (type_profile: widened)')
   if (input.lossyColumns.length > 0)
     narrowing.push(`${input.lossyColumns.join(', ')} as far as the landing type can hold`)
+  narrowing.push(...input.transforms)
   if (input.discardsNewColumns) narrowing.push('columns added at the source later are left out')
   if (input.rowSecurity) narrowing.push('only rows that row security lets this role see')
   if (input.declaredKey && input.landing === 'upsert')

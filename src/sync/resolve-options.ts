@@ -28,11 +28,11 @@ export function resolveOptions(
   const matched = new Set<string>()
   const resolved: ResolvedStream[] = []
   for (const stream of streams) {
-    let options: StreamOptions = spec.defaults
+    let options = layOver({}, spec.defaults, { stream, exact: false })
     for (const entry of entries) {
       if (!entry.pattern.matches(stream)) continue
       matched.add(entry.pattern.text)
-      options = { ...options, ...entry.options }
+      options = layOver(options, entry.options, { stream, exact: entry.pattern.exact })
     }
     if (options.disabled !== true) resolved.push({ stream, options })
   }
@@ -42,6 +42,31 @@ export function resolveOptions(
     )
     .map(({ pattern }) => pattern.text)
   return { streams: resolved, missing }
+}
+
+/**
+ * What is said of single columns is laid over column by column: no mask is lost to another one. Said of many streams it holds where
+ * the column is; said of one by its name, the column must be there, which is found out when it is planned.
+ */
+function layOver(
+  general: StreamOptions,
+  specific: StreamOptions,
+  { stream, exact }: { readonly stream: CatalogStream; readonly exact: boolean },
+): StreamOptions {
+  const present = <Value>(byColumn: Readonly<Record<string, Value>>): Readonly<Record<string, Value>> =>
+    exact
+      ? byColumn
+      : Object.fromEntries(
+          Object.entries(byColumn).filter(([name]) => stream.columns.some((column) => column.name === name)),
+        )
+  const { mask, rename, addColumns } = specific
+  return {
+    ...general,
+    ...specific,
+    ...(mask === undefined ? {} : { mask: { ...general.mask, ...present(mask) } }),
+    ...(rename === undefined ? {} : { rename: { ...general.rename, ...present(rename) } }),
+    ...(addColumns === undefined ? {} : { addColumns: { ...general.addColumns, ...addColumns } }),
+  }
 }
 
 /** Streams that are configured SELECTs. */

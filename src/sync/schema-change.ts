@@ -1,6 +1,7 @@
 /** How the shape of a stream changed since the last run, and what the schema policy makes of it. Pure. */
 import type { StreamFingerprint } from '../model/checkpoint.js'
 import { TrunklineError } from '../model/error.js'
+import { fingerprintTransforms } from '../transform/transform-spec.js'
 import {
   fingerprintColumn,
   ownColumns,
@@ -45,6 +46,8 @@ export function applySchemaPolicy(plan: StreamPlan, saved: StreamFingerprint): S
     return { ...base, incompatible: 'Deletes or runs are no longer marked.', change: whole }
   }
   if (keyChanged(plan, saved)) return { ...base, incompatible: 'The key changed.', change: whole }
+  const transformed = transformsChanged(saved, fingerprintTransforms(plan.transform, plan.key))
+  if (transformed !== null) return { ...base, incompatible: transformed, change: whole }
   if (plan.onSchemaChange === 'discard_value') {
     const retyped = columns.filter((change) => change.kind === 'retyped')
     if (retyped.length > 0) throw frozen(plan, retyped, 'discard_value')
@@ -143,6 +146,19 @@ function askedChange(plan: StreamPlan, saved: StreamFingerprint): string | null 
 function keyChanged(plan: StreamPlan, saved: StreamFingerprint): boolean {
   if (plan.landing !== 'upsert') return false
   return JSON.stringify(saved.key) !== JSON.stringify(plan.key)
+}
+
+/** What became of rows that are there is not what would become of them now; null where it is. As a sentence. */
+export function transformsChanged(
+  saved: Pick<StreamFingerprint, 'transforms'>,
+  now: readonly (readonly [string, string])[],
+): string | null {
+  const before = new Map(saved.transforms)
+  const after = new Map(now)
+  const changed = [...new Set([...before.keys(), ...after.keys()])].filter(
+    (what) => before.get(what) !== after.get(what),
+  )
+  return changed.length === 0 ? null : `What is done to its rows changed: ${changed.join(', ')}.`
 }
 
 function namesOf(changes: readonly ColumnChange[], kind: ColumnChange['kind']): ReadonlySet<string> {

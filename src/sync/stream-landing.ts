@@ -3,6 +3,7 @@ import type { Checkpoint } from '../model/checkpoint.js'
 import { formatXid8 } from '../model/xid.js'
 import type { StreamLanding } from '../destination/contract.js'
 import type { ReadColumn, Snapshot } from '../source/contract.js'
+import { landedFields, landedName } from '../transform/transform-spec.js'
 import { fingerprintOf } from './fingerprint.js'
 import type { StreamPlan } from './plan.js'
 
@@ -12,12 +13,18 @@ export type DescribedStream = Pick<StreamLanding, 'stream' | 'table' | 'fields' 
 export function describeLanding(plan: StreamPlan, columns: readonly ReadColumn[]): DescribedStream {
   const names = new Set(columns.map((column) => column.source))
   const comments = plan.stream.columns.flatMap((column) =>
-    column.comment !== null && names.has(column.name) ? [[column.name, column.comment] as const] : [],
+    column.comment !== null && names.has(column.name)
+      ? [[landedName(plan.transform, column.name), column.comment] as const]
+      : [],
   )
   return {
     stream: plan.stream.name,
     table: plan.table,
-    fields: columns.map((column) => column.field),
+    fields: landedFields(
+      plan.transform,
+      columns.map((column) => column.field),
+      plan.key,
+    ),
     comments: { table: plan.stream.comment, columns: Object.fromEntries(comments) },
     deletes: plan.deletes,
   }

@@ -391,6 +391,13 @@ export function describeDestination(name: string, makePlace: () => Promise<Place
             unexpected,
           })
         }
+        const [first, ...others] = fields
+        const parts = { fields: fields.filter((field) => field !== first) }
+        const withoutFirst = makeBatch(
+          others,
+          rows.map(([, ...rest]) => rest),
+        )
+        expect(await writer.verify(batchesOf(withoutFirst), parts)).toMatchObject({ equal: true })
         await writer.commit(makeCheckpoint('1'))
       })
     })

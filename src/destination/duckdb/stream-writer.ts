@@ -218,13 +218,16 @@ export class DuckDbStreamWriter implements StreamWriter {
     }
   }
 
-  async verify(rows: AsyncIterable<Batch>): Promise<VerifyResult> {
+  async verify(
+    rows: AsyncIterable<Batch>,
+    { fields = this.#fields }: { readonly fields?: readonly Field[] } = {},
+  ): Promise<VerifyResult> {
     this.#assertOpen()
     try {
       await this.#applyWritten()
-      const staged = await this.#loadTemporary('verify', this.#fields, rows)
+      const staged = await this.#loadTemporary('verify', fields, rows)
       const comparison = formatComparison({
-        fields: this.#fields,
+        fields,
         expected: staged,
         actual: quoteTable(this.#target),
         actualWhere: this.#isLive(),
