@@ -5,10 +5,17 @@ import { holdsPassword, isConnectionString } from '../config/connection-input.js
 import { looksLikeDestination } from '../config/destination-text.js'
 import { readEnvironment } from '../config/env-file.js'
 import type { Configuration, ConfiguredSync } from '../config/find-configuration.js'
-import { findConfiguration, findSync, readConfiguration } from '../config/find-configuration.js'
+import {
+  configurationFromEnvironment,
+  findConfiguration,
+  findSync,
+  readConfiguration,
+} from '../config/find-configuration.js'
 import type { Environment } from '../config/interpolate.js'
+import type { ConfiguredProfile } from '../config/profiles/profile.js'
 import { closestKey } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
+import { escapeText } from './escape.js'
 import type { Terminal } from './terminal.js'
 
 export interface FileFlags {
@@ -30,9 +37,19 @@ export async function openSetting(flags: FileFlags): Promise<Setting> {
   return { env, configuration }
 }
 
-/** The stated configuration, or the one in the working directory: looked for only when a command needs one. */
+/** The stated configuration, that in the working directory, or that of the environment: looked for only when a command needs one. */
 export async function configurationOf(setting: Setting): Promise<Configuration | null> {
-  return setting.configuration ?? (await findConfiguration(process.cwd(), setting.env))
+  return (
+    setting.configuration ??
+    (await findConfiguration(process.cwd(), setting.env)) ??
+    (await configurationFromEnvironment(setting.env))
+  )
+}
+
+function warnOfConfiguration(configuration: Configuration | null, terminal: Terminal): void {
+  for (const warning of configuration?.profile?.warnings ?? []) {
+    terminal.note(`${terminal.style.yellow('warning:')} ${escapeText(warning)}`)
+  }
 }
 
 /** SOURCE: a connection string, or the name of a connection, or of a sync whose connection is meant. */
@@ -46,6 +63,7 @@ export async function toConnection(
     return { url: source, options: {}, place: null }
   }
   const configuration = await configurationOf(setting)
+  warnOfConfiguration(configuration, terminal)
   if (source === undefined) return onlyConnection(configuration)
   const connection = configuration?.connections.get(source) ?? configuration?.syncs.get(source)?.connection
   if (connection !== undefined) return connection
@@ -65,6 +83,7 @@ export async function toConnection(
 export interface RequestedSync extends ConfiguredSync {
   /** From a file: what it asks for has been considered before. */
   readonly configured: boolean
+  readonly profile?: ConfiguredProfile
 }
 
 /** `SOURCE DESTINATION`, or names of syncs of the file with a DESTINATION instead of theirs; nothing means all of them. */
@@ -97,6 +116,7 @@ export async function toRequestedSyncs(
       },
     )
   }
+  warnOfConfiguration(configuration, terminal)
   return fromConfiguration(configuration, args)
 }
 
@@ -123,7 +143,13 @@ function fromConfiguration(configuration: Configuration, args: readonly string[]
   }
   return wanted.map((name) => {
     const sync = findSync(configuration, name)
-    return { ...sync, destination: destination ?? sync.destination, configured: true }
+    const { profile } = configuration
+    return {
+      ...sync,
+      destination: destination ?? sync.destination,
+      configured: true,
+      ...(profile === undefined ? {} : { profile }),
+    }
   })
 }
 

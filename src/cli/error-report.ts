@@ -7,9 +7,15 @@ import type { Terminal } from './terminal.js'
 const MAX_CAUSES = 10
 
 export function reportError(terminal: Terminal, error: unknown): void {
+  const { message } = toErrorData(error)
+  terminal.note(`${terminal.style.red('error:')} ${escapeText(message)}`)
+  reportDetails(terminal, error)
+}
+
+/** What stands below the sentence that says what went wrong. */
+export function reportDetails(terminal: Terminal, error: unknown): void {
   const { style } = terminal
   const data = toErrorData(error)
-  terminal.note(`${style.red('error:')} ${escapeText(data.message)}`)
   for (const line of describeContext(data)) terminal.note(`  ${line}`)
   if (data.hint !== undefined) terminal.note(`  ${style.bold('→')} ${escapeText(data.hint)}`)
   terminal.note(style.dim(`  ${data.code}`))

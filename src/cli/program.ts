@@ -1,9 +1,11 @@
 /** The commands. What one needs is imported when it runs, so that `--help` is fast. */
 import { readFileSync } from 'node:fs'
 import { Argument, Command, Option } from 'commander'
+import { ProfileError } from '../config/profiles/profile.js'
 import { reportError } from './error-report.js'
 import { EXIT, exitCodeOfError } from './exit-code.js'
 import { addSyncFlags, collect } from './declare-sync-flags.js'
+import { reportProfileError } from './profile-errors.js'
 import type { OutputFlags, Terminal } from './terminal.js'
 import { openTerminal } from './terminal.js'
 
@@ -102,6 +104,8 @@ function createProgram(start: Start): Command {
     .option('--exclude-columns <names>', 'all columns but these (repeatable)', collect)
     .option('--where <condition>', 'only rows that satisfy it')
     .option('--limit <rows>', 'stop after so many rows')
+    .option('--read-method <method>', 'copy, named (a cursor at the server) or client (one query)')
+    .option('--batch-size <rows>', 'most rows in a batch, and in a FETCH of a cursor')
     .action(start(async (...call) => (await import('./commands/read.js')).runReadCommand(...call)))
 
   command(program, 'status', 'show how fresh a destination is')
@@ -180,7 +184,8 @@ function command(program: Command, name: string, description: string): Command {
 }
 
 async function reportFailure(terminal: Terminal, error: unknown): Promise<void> {
-  reportError(terminal, error)
+  if (error instanceof ProfileError) reportProfileError(terminal, error)
+  else reportError(terminal, error)
   if (!terminal.json) return
   const [{ toErrorData }, { formatEvent }] = await Promise.all([
     import('../model/error.js'),

@@ -1,4 +1,4 @@
-/** What `trunkline.yaml` says: checked, and as connections and syncs by name. */
+/** What a configuration file says, `trunkline.yaml` or one of another tool: checked, and as connections and syncs by name. */
 import { closestKey } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
 import type { ConnectionInput } from './connection-input.js'
@@ -8,7 +8,13 @@ import type { ConfigurationFile } from './file-schema.js'
 import type { Configuration, ConfiguredSync } from './find-configuration.js'
 import type { Environment } from './interpolate.js'
 import { toConfigError } from './issues.js'
+import { NOESIS_VARIABLES } from './profiles/noesis.js'
+import type { ProfileDocument, ProfileName } from './profiles/profile.js'
+import { readProfile, recognise } from './profiles/recognise.js'
 import { parseYamlDocument } from './yaml-document.js'
+
+/** Where a profile's sync goes that is told nothing else. */
+const PROFILE_DESTINATION = './warehouse.duckdb'
 
 /** @param file how errors name it */
 export function parseConfiguration(
@@ -17,6 +23,41 @@ export function parseConfiguration(
   path: string,
   env: Environment,
 ): Configuration {
+  const asWritten = parseYamlDocument(text.replace(/^\uFEFF/, ''), file, null)
+  if (isMapping(asWritten.value)) {
+    const values = asWritten.value
+    const profile = recognise({ values, file, json: text.trimStart().startsWith('{') })
+    const placeOf = (key: string): string => asWritten.placeOf([key])
+    if (profile !== null) return fromProfile(profile, { values, file, env, placeOf }, path)
+  }
+  return parseNative(text, file, path, env)
+}
+
+/** Of noesis' connector, which runs from variables alone; null where none says which host and database. */
+export function configurationFromVariables(env: Environment): Configuration | null {
+  if ((env['POSTGRES_HOST'] ?? '') === '' || (env['POSTGRES_DATABASE'] ?? '') === '') return null
+  const stated = NOESIS_VARIABLES.filter((name) => env[name] !== undefined)
+  const file = `the environment (${stated.join(', ')})`
+  return fromProfile('noesis', { values: {}, file, env, placeOf: (key) => `${file} (${key})` }, file)
+}
+
+function fromProfile(name: ProfileName, document: ProfileDocument, path: string): Configuration {
+  const { connection, options, profile } = readProfile(name, document)
+  const key = options.name ?? name
+  const sync: ConfiguredSync = { connection, destination: PROFILE_DESTINATION, options }
+  return {
+    path,
+    connections: new Map([[key, connection]]),
+    syncs: new Map([[key, sync]]),
+    profile,
+  }
+}
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function parseNative(text: string, file: string, path: string, env: Environment): Configuration {
   const document = parseYamlDocument(text, file, env)
   const parsed = fileSchema.safeParse(document.value, { reportInput: true })
   if (!parsed.success) {

@@ -1,5 +1,5 @@
 /**
- * Finds and reads `trunkline.yaml`, and what is in it once it is checked.
+ * Finds and reads a configuration, and what is in it once it is checked.
  *
  * What parses and checks a file takes 140 ms to load (zod and yaml), so it is imported only where there is a file.
  */
@@ -11,6 +11,7 @@ import type { parseConfiguration } from './configuration.js'
 import type { ConnectionInput } from './connection-input.js'
 import type { Environment } from './interpolate.js'
 import type { StatedServiceSettings } from './service-settings.js'
+import type { ConfiguredProfile } from './profiles/profile.js'
 import type { SyncOptions } from './sync-options.js'
 
 export const CONFIGURATION_NAMES = ['trunkline.yaml', 'trunkline.yml', 'trunkline.json'] as const
@@ -28,6 +29,8 @@ export interface Configuration {
   readonly syncs: ReadonlyMap<string, ConfiguredSync>
   /** Absent where the file has no such section. */
   readonly service?: StatedServiceSettings
+  /** The tool that the file was written for; absent for trunkline.yaml. */
+  readonly profile?: ConfiguredProfile
 }
 
 /** The configuration of a directory, or null where there is none. */
@@ -51,6 +54,18 @@ export async function readConfiguration(path: string, env: Environment, cwd: str
   }
   const shown = relative(cwd, path)
   return parse(text, shown === '' || shown.startsWith('..') ? path : shown, path, env)
+}
+
+/**
+ * What POSTGRES_* in the environment says where there is no file; null where it says nothing. libpq's own variables win.
+ * @throws ProfileError
+ */
+export async function configurationFromEnvironment(env: Environment): Promise<Configuration | null> {
+  if (env['POSTGRES_HOST'] === undefined || env['PGHOST'] !== undefined || env['PGSERVICE'] !== undefined) {
+    return null
+  }
+  const parser = await import('./configuration.js')
+  return parser.configurationFromVariables(env)
 }
 
 async function parse(...call: Parameters<typeof parseConfiguration>): Promise<Configuration> {

@@ -145,6 +145,7 @@ export const STREAM_KEYS = {
   invalid_utf8: words(['error', 'binary']).describe(
     'What becomes of text that is not UTF-8 (SQL_ASCII databases).',
   ),
+  only_with_column: name.describe('Streams of a pattern without this column are left out.'),
   row_security: words(['stop', 'on']).describe('on: copy only the rows that row security lets the role see.'),
 } as const
 

@@ -15,8 +15,11 @@ export interface PlacedDocument {
   placeOf(path: readonly PropertyKey[]): string
 }
 
-/** @throws CONFIG_INVALID with file, line and column; CONFIG_UNSET_VARIABLE */
-export function parseYamlDocument(source: string, file: string, env: Environment): PlacedDocument {
+/**
+ * @param env null leaves variables as they are written
+ * @throws CONFIG_INVALID with file, line and column; CONFIG_UNSET_VARIABLE
+ */
+export function parseYamlDocument(source: string, file: string, env: Environment | null): PlacedDocument {
   const lines = new LineCounter()
   const document = parseDocument(source, { lineCounter: lines, version: '1.2', prettyErrors: false })
   const problem = document.errors[0]
@@ -42,7 +45,7 @@ export function parseYamlDocument(source: string, file: string, env: Environment
 
 interface Walker {
   readonly document: Document
-  readonly env: Environment
+  readonly env: Environment | null
   readonly offsets: Map<string, number>
   readonly placeOf: (path: readonly PropertyKey[]) => string
   aliases: number
@@ -73,7 +76,7 @@ function toValue(walker: Walker, node: unknown, path: readonly PropertyKey[]): u
   }
   if (isSeq(node)) return node.items.map((item, index) => toValue(walker, item, [...path, index]))
   if (isScalar(node)) {
-    return typeof node.value === 'string'
+    return typeof node.value === 'string' && walker.env !== null
       ? interpolate(node.value, walker.env, walker.placeOf(path))
       : node.value
   }

@@ -104,6 +104,8 @@ export type ErrorCode = keyof typeof ERROR_CODES
 export interface ErrorContext {
   readonly stream?: string
   readonly field?: string
+  /** Of the stream, where one that was asked for is not among them. */
+  readonly columns?: readonly string[]
   /** Byte offset in the COPY stream. */
   readonly byteOffset?: number
   /** Of the read of the stream, counted from 1 in the order of arrival. */

@@ -75,6 +75,8 @@ export interface StreamOptions {
   readonly hookVersion?: string
   /** In place of `landing`, where the stream has no key. */
   readonly landingWithoutKey?: Exclude<Landing, 'upsert'>
+  /** Streams without this column are left out, and said to be. */
+  readonly onlyWithColumn?: string
 }
 
 export interface Limits {
@@ -142,6 +144,8 @@ export interface SyncSpec {
   readonly allowMassDelete: boolean
   readonly allowPrivilegedRole: boolean
   readonly acceptNewSource: boolean
+  /** Read Greenplum side by side in a shared snapshot also where its version was not measured; absent: no. */
+  readonly allowUnverifiedSnapshot?: boolean
   /** Readers; null chooses. */
   readonly jobs: number | null
   /** Compare everything after landing. */

@@ -14,6 +14,8 @@ export interface ResolvedStreams {
   readonly streams: readonly ResolvedStream[]
   /** Names (not patterns) that have options and match no stream. */
   readonly missing: readonly string[]
+  /** Why streams of a pattern were left out, as sentences. */
+  readonly leftOut: readonly string[]
 }
 
 export function resolveOptions(
@@ -27,6 +29,7 @@ export function resolveOptions(
     .reverse()
   const matched = new Set<string>()
   const resolved: ResolvedStream[] = []
+  const leftOut: string[] = []
   for (const stream of streams) {
     let options = layOver({}, spec.defaults, { stream, exact: false })
     for (const entry of entries) {
@@ -34,14 +37,20 @@ export function resolveOptions(
       matched.add(entry.pattern.text)
       options = layOver(options, entry.options, { stream, exact: entry.pattern.exact })
     }
-    if (options.disabled !== true) resolved.push({ stream, options })
+    if (options.disabled === true) continue
+    const { onlyWithColumn: wanted } = options
+    if (wanted === undefined || stream.columns.some(({ name }) => name === wanted)) {
+      resolved.push({ stream, options })
+    } else {
+      leftOut.push(`${stream.name} is left out: it has no column ${wanted}.`)
+    }
   }
   const missing = entries
     .filter(
       ({ pattern, options }) => pattern.exact && options.disabled !== true && !matched.has(pattern.text),
     )
     .map(({ pattern }) => pattern.text)
-  return { streams: resolved, missing }
+  return { streams: resolved, missing, leftOut }
 }
 
 /**

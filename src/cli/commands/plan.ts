@@ -9,6 +9,7 @@ import { EXIT } from '../exit-code.js'
 import { watchInterrupt } from '../interrupt.js'
 import { printJson } from '../json-result.js'
 import { describePlan } from '../plan-text.js'
+import { inProfileWords } from '../profile-errors.js'
 import type { SyncFlags } from '../declare-sync-flags.js'
 import { applyFlags } from '../sync-flags.js'
 import type { OutputFlags, Terminal } from '../terminal.js'
@@ -22,21 +23,24 @@ export async function runPlanCommand(
   const requests = await toRequestedSyncs(setting, args, terminal)
   const logger = createCliLogger(terminal, terminal.note)
   using interrupt = watchInterrupt(terminal)
-  let refused = false
+  const exitCodes: number[] = []
   for (const request of requests) {
-    const options = await applyFlags(request.options, flags)
-    const settings = await resolveSettings(request.connection, setting.env)
-    const spec = toSyncSpec(options, settings.database)
-    await using destination = await openDestination(request.destination, { logger })
-    await using source = await openSource(settings, {
-      logger,
-      limits: spec.limits,
-      searchPath: request.connection.searchPath,
+    const exitCode = await inProfileWords(request.profile, async () => {
+      const options = await applyFlags(request.options, flags)
+      const settings = await resolveSettings(request.connection, setting.env)
+      const spec = toSyncSpec(options, settings.database)
+      await using destination = await openDestination(request.destination, { logger })
+      await using source = await openSource(settings, {
+        logger,
+        limits: spec.limits,
+        searchPath: request.connection.searchPath,
+      })
+      const plan = await planSync({ source, destination, spec, signal: interrupt.signal })
+      if (terminal.json) await printJson(terminal, { kind: 'plan', plan })
+      else await terminal.out(`${describePlan(plan)}\n`)
+      return plan.streams.some(({ kind }) => kind === 'refused') ? EXIT.someFailed : EXIT.done
     })
-    const plan = await planSync({ source, destination, spec, signal: interrupt.signal })
-    if (terminal.json) await printJson(terminal, { kind: 'plan', plan })
-    else await terminal.out(`${describePlan(plan)}\n`)
-    refused ||= plan.streams.some(({ kind }) => kind === 'refused')
+    exitCodes.push(exitCode)
   }
-  return refused ? EXIT.someFailed : EXIT.done
+  return exitCodes.find((code) => code !== EXIT.done) ?? EXIT.done
 }

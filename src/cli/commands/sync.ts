@@ -9,6 +9,8 @@ import { createCliLogger } from '../cli-logger.js'
 import { confirmFirstLoad } from '../confirm-first-load.js'
 import { EXIT, exitCodeOfRun } from '../exit-code.js'
 import { watchInterrupt } from '../interrupt.js'
+import { inProfileWords } from '../profile-errors.js'
+import { followProfileRun } from '../profile-run.js'
 import { createProgressView } from '../progress-view.js'
 import { printRunResult } from '../run-result.js'
 import type { SyncFlags } from '../declare-sync-flags.js'
@@ -30,7 +32,9 @@ export async function runSyncCommand(
   using interrupt = watchInterrupt(terminal)
   const exitCodes: number[] = []
   for (const request of requests) {
-    const exitCode = await runOne(terminal, setting, request, flags, interrupt.signal)
+    const exitCode = await inProfileWords(request.profile, () =>
+      runOne(terminal, setting, request, flags, interrupt.signal),
+    )
     if (exitCode === EXIT.interrupted) return exitCode
     exitCodes.push(exitCode)
   }
@@ -48,7 +52,13 @@ async function runOne(
   const settings = await resolveSettings(request.connection, setting.env)
   const spec = toSyncSpec(options, settings.database)
   const view = createProgressView(terminal)
-  const logger = createCliLogger(terminal, view.note)
+  const { profile } = request
+  const following = followProfileRun(terminal, view, profile)
+  const logger = createCliLogger(
+    profile?.debug === true ? { ...terminal, verbose: true } : terminal,
+    view.note,
+    spec.wording,
+  )
   let report: RunReport
   try {
     await using destination = await openDestination(request.destination, { logger })
@@ -62,7 +72,9 @@ async function runOne(
       await confirmFirstLoad(terminal, { source, destination, spec, threshold, signal })
     }
     view.start()
-    report = await runSync({ source, destination, spec, signal, logger, onProgress: view.onProgress })
+    report = await runSync({ source, destination, spec, signal, logger, onProgress: following.onProgress })
+    await source.close()
+    following.sourceClosed()
     await view.close()
     if (!terminal.json) await printRunResult(terminal, report, destination)
   } finally {
