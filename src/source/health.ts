@@ -47,7 +47,7 @@ export async function probeHealth(borrow: Borrow, options: HealthOptions = {}): 
     connected,
     response_time_ms: Math.round((performance.now() - startedAtMs) * 10) / 10,
     last_check: new Date().toISOString(),
-    database_size_bytes: facts?.database_bytes == null ? null : Number(facts.database_bytes),
+    database_size_bytes: bytesOf(facts),
     table_count: facts === null ? null : Number(facts.tables),
     postgresql_version: facts?.version ?? null,
     schema,
@@ -70,6 +70,11 @@ export async function probeHealth(borrow: Borrow, options: HealthOptions = {}): 
       error: { code, message, ...(hint === undefined ? {} : { hint }) },
     }
   }
+}
+
+function bytesOf(facts: Facts | null): number | null {
+  const bytes = facts?.database_bytes ?? null
+  return bytes === null ? null : Number(bytes)
 }
 
 /** Without locks: tables are counted from the catalog, and the size is that of the files. */

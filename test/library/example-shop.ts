@@ -3,8 +3,11 @@ import type { TestDatabase } from '../server/servers.js'
 
 export async function makeExampleShop(database: TestDatabase): Promise<void> {
   await database.sql(`
-    CREATE TABLE orders (id bigint PRIMARY KEY, total numeric(12,2) NOT NULL, note text, placed_at timestamptz NOT NULL);
-    INSERT INTO orders SELECT g, g * 1.5, 'order ' || g, '2023-12-31Z'::timestamptz + g * interval '1 hour' FROM generate_series(1, 200) g;
+    CREATE TABLE orders (id bigint PRIMARY KEY, total numeric(12,2) NOT NULL, note text, placed_at timestamptz NOT NULL,
+                         updated_at timestamptz);
+    INSERT INTO orders SELECT g, g * 1.5, 'order ' || g, '2023-12-31Z'::timestamptz + g * interval '1 hour',
+                              '2024-01-31Z'::timestamptz + g * interval '1 hour' FROM generate_series(1, 200) g;
+    CREATE INDEX orders_updated_at ON orders (updated_at);
     CREATE TABLE items (order_id bigint, line int, sku text, PRIMARY KEY (order_id, line));
     INSERT INTO items SELECT g, 1, 'sku' || g FROM generate_series(1, 100) g;
     CREATE TABLE users (id int PRIMARY KEY, email text, ssn text);
