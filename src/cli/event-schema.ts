@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { ERROR_CODES } from '../model/error.js'
 import type { ErrorCode } from '../model/error.js'
-import { EVENT_VERSION } from './progress-view.js'
+import { EVENT_VERSION } from '../model/report.js'
 
 const mode = z.enum(['mirror', 'full_refresh', 'incremental'])
 const landing = z.enum(['replace', 'upsert', 'append'])

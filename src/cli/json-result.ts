@@ -1,6 +1,6 @@
 /** The result of a command as one JSON document on one line. */
+import { EVENT_VERSION } from '../model/report.js'
 import { escapeJson } from './escape.js'
-import { EVENT_VERSION } from './progress-view.js'
 import type { Terminal } from './terminal.js'
 
 export async function printJson(terminal: Terminal, result: object): Promise<void> {

@@ -1,6 +1,6 @@
 /** How a run shows while it goes on: bars on a terminal, lines elsewhere, events for programs (and bars for whoever
  * looks on), nothing with -q. */
-import type { ProgressEvent } from '../model/report.js'
+import { EVENT_VERSION, type ProgressEvent } from '../model/report.js'
 import { escapeJson } from './escape.js'
 import { describeEvent } from './event-lines.js'
 import { formatBytes, formatCount, formatNoun, formatSeconds } from './format.js'
@@ -8,7 +8,6 @@ import { createBars } from './progress-bars.js'
 import { addEvent, createProgressState, totalsOf } from './progress-state.js'
 import type { Terminal } from './terminal.js'
 
-export const EVENT_VERSION = 1
 const LINE_INTERVAL_MS = 10_000
 
 export interface ProgressView {

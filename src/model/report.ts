@@ -100,6 +100,9 @@ export interface SnapshotReport {
   readonly yielded: boolean
 }
 
+/** Of the events and documents that programs are given. */
+export const EVENT_VERSION = 1
+
 /** Pushed while a run goes on; also the events of `--json`. */
 export type ProgressEvent =
   | { readonly kind: 'run_started'; readonly runId: string; readonly sync: string; readonly streams: number }
