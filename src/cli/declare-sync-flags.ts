@@ -28,6 +28,7 @@ export interface SyncFlags {
   readonly adopt?: boolean
   readonly allowMassDelete?: boolean
   readonly allowPrivilegedRole?: boolean
+  readonly allowUnverifiedSnapshot?: boolean
   readonly acceptNewSource?: boolean
 }
 
@@ -70,4 +71,8 @@ export function addSyncFlags(command: Command): Command {
     .option('--allow-mass-delete', 'let a run delete more rows than the guard allows')
     .option('--allow-privileged-role', 'let custom SQL run under a role that can do more than read')
     .option('--accept-new-source', 'go on although the source is another one than before')
+    .option(
+      '--allow-unverified-snapshot',
+      'read Greenplum by several connections also where its version was not measured',
+    )
 }

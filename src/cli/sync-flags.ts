@@ -18,6 +18,7 @@ export async function applyFlags(options: SyncOptions, flags: SyncFlags): Promis
     ...overlaid,
     ...pick(flags, ['targetSchema', 'nameTemplate', 'name', 'verify', 'adopt']),
     ...pick(flags, ['allowMassDelete', 'allowPrivilegedRole', 'acceptNewSource']),
+    ...pick(flags, ['allowUnverifiedSnapshot']),
     ...(jobs === null ? {} : { jobs }),
     ...(maxConnections === null ? {} : { limits: { ...options.limits, maxConnections } }),
   }

@@ -160,6 +160,9 @@ export const SYNC_OPTION_KEYS = {
   allow_mass_delete: flag,
   allow_privileged_role: flag,
   accept_new_source: flag,
+  allow_unverified_snapshot: flag.describe(
+    'Read Greenplum by several connections also where its version was not measured.',
+  ),
   jobs: wholeNumber(1).describe('Readers; default: chosen while reading.'),
   verify: flag.describe('Compare everything after landing.'),
   adaptive: adaptiveSchema.describe('How a run adapts to tables, memory and pressure on the server.'),

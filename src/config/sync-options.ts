@@ -20,6 +20,7 @@ export interface SyncOptions {
   readonly allowMassDelete?: boolean
   readonly allowPrivilegedRole?: boolean
   readonly acceptNewSource?: boolean
+  readonly allowUnverifiedSnapshot?: boolean
   readonly jobs?: number
   readonly verify?: boolean
   readonly adaptive?: AdaptiveSettings
@@ -46,6 +47,7 @@ export function toSyncSpec(options: SyncOptions, defaultName: string): SyncSpec 
     allowMassDelete: options.allowMassDelete ?? false,
     allowPrivilegedRole: options.allowPrivilegedRole ?? false,
     acceptNewSource: options.acceptNewSource ?? false,
+    ...(options.allowUnverifiedSnapshot === true ? { allowUnverifiedSnapshot: true } : {}),
     jobs: options.jobs ?? null,
     verify: options.verify ?? false,
     adaptive: toAdaptiveOptions(options.adaptive ?? {}),

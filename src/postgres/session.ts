@@ -14,8 +14,17 @@ export interface SessionOptions {
   readonly rowSecurity?: 'off' | 'on'
 }
 
-/** transaction_timeout came with 17. */
-const FIRST_WITH_TRANSACTION_TIMEOUT = 170_000
+/**
+ * The version that brought a setting. One that the server does not know is an error, and the end of the transaction: Greenplum 6
+ * has the settings of 9.4.
+ */
+const SETTING_SINCE: Readonly<Record<string, number>> = {
+  row_security: 90_500,
+  idle_in_transaction_session_timeout: 90_600,
+  max_parallel_workers_per_gather: 90_600,
+  jit: 110_000,
+  transaction_timeout: 170_000,
+}
 
 /** BEGIN and the preamble, to be sent in one message; takes no snapshot yet. */
 export function sessionPreamble(serverVersion: number, options: SessionOptions): string {
@@ -24,7 +33,7 @@ export function sessionPreamble(serverVersion: number, options: SessionOptions):
     statement_timeout: milliseconds(statementTimeoutMs),
     idle_in_transaction_session_timeout: '0',
     lock_timeout: milliseconds(lockTimeoutMs),
-    ...(serverVersion >= FIRST_WITH_TRANSACTION_TIMEOUT ? { transaction_timeout: '0' } : {}),
+    transaction_timeout: '0',
     row_security: rowSecurity,
     search_path: 'pg_catalog',
     TimeZone: `'UTC'`,
@@ -46,7 +55,9 @@ export function sessionPreamble(serverVersion: number, options: SessionOptions):
   // Never DEFERRABLE: it can wait for ever.
   return [
     'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
-    ...Object.entries(settings).map(([name, value]) => `SET LOCAL ${name} = ${value}`),
+    ...Object.entries(settings)
+      .filter(([name]) => serverVersion >= (SETTING_SINCE[name] ?? 0))
+      .map(([name, value]) => `SET LOCAL ${name} = ${value}`),
   ].join(';\n')
 }
 

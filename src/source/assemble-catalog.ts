@@ -19,6 +19,13 @@ export interface ContextRow {
   readonly standby: boolean
   readonly hypertables: boolean
   readonly distributed: boolean
+  /** Only where the server is a Greenplum cluster. */
+  readonly greenplum?: {
+    /** Primary segments that hold rows: `gp_segment_id` is 0 to one less. */
+    readonly segments: number
+    /** Columns of the catalog that not every version has: `pg_class.relstorage`. */
+    readonly has: ReadonlySet<string>
+  }
 }
 
 export interface DetailRow {

@@ -1,9 +1,12 @@
 /** What `trunkline check` says of a source. */
 import { TrunklineError } from '../model/error.js'
+import { DEFAULT_LIMITS } from '../model/thresholds.js'
 import type { Connection } from '../postgres/connection.js'
+import { describeGreenplum, greenplumOf } from '../postgres/dialect.js'
 import { detectPooling } from '../postgres/pooling.js'
 import { describeConnection } from '../postgres/resolve-connection.js'
 import type { SourceCheck } from './contract.js'
+import { withinQueueLimit } from './greenplum/queue.js'
 import { readSchemaStatistics } from './schema-statistics.js'
 
 /** Roles of the server whose members can run programs or touch files; membership is asked of the role itself, too. */
@@ -13,7 +16,7 @@ SELECT current_user::text AS role,
        pg_backend_pid() AS pid,
        pg_is_in_recovery() AS standby,
        r.rolsuper OR EXISTS (
-         SELECT FROM pg_catalog.pg_roles g
+         SELECT 1 FROM pg_catalog.pg_roles g
           WHERE g.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
             AND pg_has_role(r.oid, g.oid, 'MEMBER')) AS privileged
   FROM pg_catalog.pg_roles r
@@ -46,21 +49,35 @@ export async function refusePrivileged(connection: Connection): Promise<void> {
   )
 }
 
+/** Where each query needs a slot of a resource queue, which may have none. @throws SOURCE_PRESSURE */
+async function readRoleInTime(connection: Connection, stallTimeoutMs: number): Promise<RoleFacts> {
+  await connection.execute('BEGIN READ ONLY')
+  const limits = { stallTimeoutMs, statementTimeoutMs: 0 }
+  const role = await withinQueueLimit(connection, limits, () => readRole(connection))
+  await connection.execute('COMMIT')
+  return role
+}
+
 /** Outside a transaction, because a pooler shows itself only there. */
 export async function checkSource(
   connection: Connection,
-  options: { readonly statistics?: boolean } = {},
+  options: { readonly statistics?: boolean; readonly stallTimeoutMs?: number } = {},
 ): Promise<SourceCheck> {
+  const { stallTimeoutMs = DEFAULT_LIMITS.stallTimeoutMs } = options
+  const isGreenplum = greenplumOf(connection) !== null
   const askedAtMs = performance.now()
-  const role = await readRole(connection)
+  const role = isGreenplum ? await readRoleInTime(connection, stallTimeoutMs) : await readRole(connection)
   const queryMs = performance.now() - askedAtMs
-  const pooled = await detectPooling(connection, role.pid)
+  const pooled = isGreenplum
+    ? role.pid !== connection.backendPid
+    : await detectPooling(connection, role.pid)
   const warnings: string[] = []
   if (role.privileged) {
     warnings.push(
       `Role ${role.role} could do more than read. Make one that can only read: CREATE ROLE trunkline LOGIN; GRANT USAGE ON SCHEMA … TO trunkline; GRANT SELECT ON … TO trunkline.`,
     )
   }
+  warnings.push(...warnOfGreenplum(connection))
   if (pooled) {
     warnings.push('A pooler in transaction mode is in between; connect to the server itself if you can.')
   }
@@ -78,4 +95,12 @@ export async function checkSource(
     ...(options.statistics === true ? { statistics: await readSchemaStatistics(connection) } : {}),
     warnings,
   }
+}
+
+function warnOfGreenplum(connection: Connection): readonly string[] {
+  const dialect = greenplumOf(connection)
+  if (dialect === null || dialect.verified) return []
+  return [
+    `${describeGreenplum(dialect)} is read by one connection: that several can share a snapshot was measured on Greenplum 6 from 6.24.3 on. --allow-unverified-snapshot reads side by side all the same.`,
+  ]
 }

@@ -159,6 +159,8 @@ export interface SnapshotOptions {
   readonly signal?: AbortSignal
   /** Read side by side also where the server is a Greenplum of a version whose shared snapshots were not measured. */
   readonly allowUnverifiedSnapshot?: boolean
+  /** Read side by side also where the server is a Greenplum of a version whose shared snapshots were not measured. */
+  readonly allowUnverifiedSnapshot?: boolean
   /** Look at what is under way before the snapshot is taken. */
   readonly observeActivity?: boolean
   /** Streams whose row security is accepted. */

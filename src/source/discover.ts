@@ -1,6 +1,7 @@
 /** Reads the catalog: which relations there are, and everything about those that are asked for. */
 import type { CatalogStream } from '../model/catalog.js'
 import type { Connection } from '../postgres/connection.js'
+import { greenplumOf } from '../postgres/dialect.js'
 import {
   assembleStreams,
   type ColumnRow,
@@ -21,9 +22,15 @@ import {
   RELATIONS_SQL,
   TREE_SQL,
 } from './catalog-sql.js'
+import {
+  readGreenplumContext,
+  readGreenplumRelations,
+  readGreenplumStreams,
+} from './greenplum/read-catalog.js'
 import type { RelationRow } from './selection.js'
 
 export async function readContext(connection: Connection): Promise<ContextRow> {
+  if (greenplumOf(connection) !== null) return readGreenplumContext(connection)
   const [context] = await connection.query<ContextRow>(CONTEXT_SQL)
   if (context === undefined) throw new Error('a query without FROM gave no row')
   return context
@@ -34,6 +41,7 @@ export async function readRelations(
   connection: Connection,
   first: readonly string[] = [],
 ): Promise<{ readonly context: ContextRow; readonly relations: readonly RelationRow[] }> {
+  if (greenplumOf(connection) !== null) return readGreenplumRelations(connection, first)
   const [[context], relations] = await connection.queryAll<[ContextRow, RelationRow]>([
     ...first,
     CONTEXT_SQL,
@@ -54,6 +62,8 @@ export async function readStreams(
   last: readonly string[] = [],
 ): Promise<readonly CatalogStream[]> {
   if (oids.length === 0) return []
+  if (context.greenplum !== undefined)
+    return readGreenplumStreams(connection, { ...context, greenplum: context.greenplum }, oids, last)
   const list = `'{${oids.map(assertOid).join(',')}}'`
   const ofThese = (sql: string): string => sql.replaceAll('$1', () => list)
   const [details, tree, columns, indexes, foreignKeys, hypertableOids, distributedOids] =

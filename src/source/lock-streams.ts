@@ -20,8 +20,8 @@ export interface RelationName {
 
 export interface LockRequest {
   readonly stream: CatalogStream
-  /** The relations of a query; a stream of another kind is its own relation. */
-  readonly relations: readonly RelationName[]
+  /** What is locked for it: the relations of a query; null: the stream itself. */
+  readonly relations: readonly RelationName[] | null
 }
 
 export interface LockedStream {
@@ -59,7 +59,7 @@ export async function lockStreams(
   for (let start = 0; start < sorted.length; start += CHUNK) {
     const chunk = sorted.slice(start, start + CHUNK)
     if (await lockTogether(connection, chunk)) {
-      locked.push(...chunk.map(({ stream }) => ({ stream, held: isLockable(stream) })))
+      locked.push(...chunk.map((request) => ({ stream: request.stream, held: isLockable(request) })))
       continue
     }
     await connection.execute(lockTimeoutSql(Math.min(lockTimeoutMs, SECOND_WAIT_MS)))
@@ -79,7 +79,7 @@ function lockTimeoutSql(milliseconds: number): string {
 }
 
 async function lockTogether(connection: Connection, requests: readonly LockRequest[]): Promise<boolean> {
-  const names = requests.filter((request) => isLockable(request.stream)).flatMap(namesOf)
+  const names = requests.filter(isLockable).flatMap(namesOf)
   if (names.length === 0) return true
   try {
     await queryGuarded(connection, [lockSql(names)])
@@ -93,7 +93,7 @@ async function lockTogether(connection: Connection, requests: readonly LockReque
 
 /** Whether everything of it is locked, or why it cannot be read. */
 async function lockAlone(connection: Connection, request: LockRequest): Promise<boolean | TrunklineError> {
-  let held = isLockable(request.stream)
+  let held = isLockable(request)
   if (!held) return false
   for (const name of namesOf(request)) {
     try {
@@ -107,7 +107,8 @@ async function lockAlone(connection: Connection, request: LockRequest): Promise<
   return held
 }
 
-function isLockable(stream: CatalogStream): boolean {
+function isLockable({ stream, relations }: LockRequest): boolean {
+  if (relations !== null) return relations.length > 0 || stream.kind === 'query'
   switch (stream.kind) {
     case 'matview':
     case 'foreign':
@@ -120,7 +121,7 @@ function isLockable(stream: CatalogStream): boolean {
 }
 
 function namesOf(request: LockRequest): readonly string[] {
-  if (request.stream.kind !== 'query') return [quoteQualified(request.stream.schema, request.stream.table)]
+  if (request.relations === null) return [quoteQualified(request.stream.schema, request.stream.table)]
   return request.relations.map(({ schema, name }) =>
     schema === null ? quoteIdent(name) : quoteQualified(schema, name),
   )

@@ -9,6 +9,7 @@ import type { ConnectionObserver } from '../postgres/connection-observer.js'
 import { divideBudget } from '../postgres/connection-budget.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Connection } from '../postgres/connection.js'
+import { greenplumOf } from '../postgres/dialect.js'
 import { describeConnection } from '../postgres/resolve-connection.js'
 import { beginReading, sessionPreamble } from '../postgres/session.js'
 import { checkSource, refusePrivileged } from './check-source.js'
@@ -28,6 +29,7 @@ import type {
 import { readContext, readRelations, readStreams } from './discover.js'
 import { openParts } from './open-snapshot.js'
 import { probeHealth } from './health.js'
+import { explainingStall } from './greenplum/queue.js'
 import { findReaderFile } from './reader-file.js'
 import { describeQuery } from './query-stream.js'
 import { emptySelection, selectRelations } from './selection.js'
@@ -80,7 +82,9 @@ class PostgresSource implements Source {
   }
 
   async check(options: CheckOptions = {}): Promise<SourceCheck> {
-    return this.#borrow(options.signal, (connection) => checkSource(connection, options))
+    return this.#borrow(options.signal, (connection) =>
+      checkSource(connection, { ...options, stallTimeoutMs: this.#limits.stallTimeoutMs }),
+    )
   }
 
   async health(options: HealthOptions = {}): Promise<SourceHealth> {
@@ -90,8 +94,19 @@ class PostgresSource implements Source {
   async discover(selection: Selection, options: DiscoverOptions = {}): Promise<Catalog> {
     const { queries = [] } = options
     return this.#borrow(options.signal, async (connection) => {
-      const begin = sessionPreamble(connection.serverVersion, { lockTimeoutMs: this.#limits.lockTimeoutMs })
-      const { context, relations } = await readRelations(connection, [begin])
+      const { lockTimeoutMs, stallTimeoutMs } = this.#limits
+      const greenplum = greenplumOf(connection)
+      const begin = sessionPreamble(connection.serverVersion, {
+        lockTimeoutMs,
+        ...(greenplum === null ? {} : { statementTimeoutMs: stallTimeoutMs }),
+      })
+      const { context, relations } =
+        greenplum === null
+          ? await readRelations(connection, [begin])
+          : await explainingStall(this.#limits, async () => {
+              await connection.execute(begin)
+              return readRelations(connection)
+            })
       this.#lockSlots = Number(context.lock_slots)
       if (queries.length > 0 && options.allowPrivilegedRole !== true) await refusePrivileged(connection)
       const selected = selectRelations(relations, selection)

@@ -2,9 +2,11 @@
 import type { CatalogStream } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
 import type { Connection } from '../postgres/connection.js'
+import { greenplumOf } from '../postgres/dialect.js'
 import { assembleColumn, type ColumnRow } from './assemble-catalog.js'
 import { RESULT_COLUMNS_SQL } from './catalog-sql.js'
 import type { NamedQuery } from './contract.js'
+import { RESULT_COLUMNS_SQL as GREENPLUM_RESULT_COLUMNS_SQL } from './greenplum/catalog-sql.js'
 import type { RelationName } from './lock-streams.js'
 import { withReadSettings } from './read-settings.js'
 import { isNode, parseSql, walkSql, type SqlNode } from './sql-parser.js'
@@ -80,7 +82,8 @@ export async function describeQuery(
     }
     seen.add(name)
   }
-  const types = await connection.query<Omit<ColumnRow, 'name'>>(RESULT_COLUMNS_SQL, [
+  const typesSql = greenplumOf(connection) === null ? RESULT_COLUMNS_SQL : GREENPLUM_RESULT_COLUMNS_SQL
+  const types = await connection.query<Omit<ColumnRow, 'name'>>(typesSql, [
     `{${fields.map((field) => field.typeOid).join(',')}}`,
     `{${fields.map((field) => field.modifier).join(',')}}`,
   ])

@@ -4,6 +4,7 @@ import { createCopyDecoder } from '../codec/copy-decoder.js'
 import { unreachable } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
 import { connect } from '../postgres/connect.js'
+import { greenplumOf } from '../postgres/dialect.js'
 import type { Connection, RowStream, RowStreamOptions } from '../postgres/connection.js'
 import type { Split } from './contract.js'
 import { createThrottle, type ReadPace } from './read-pace.js'
@@ -147,12 +148,21 @@ async function stopRows(connection: Connection, stream: RowStream): Promise<void
   }
 }
 
+const ASK_TIMEOUT_MS = 10_000
+const FIRST_WITH_WAIT_EVENTS = 90_600
+
 /** A server may be silent because it sorts or scans; it is not alive when it waits for us to take what it sent. */
 async function isBackendWorking(connection: Connection): Promise<boolean> {
   try {
     await using side = await connect(connection.settings)
+    // Where every query needs a slot of a queue, the question may wait for one itself.
+    if (greenplumOf(side) !== null) await side.execute(`SET statement_timeout = ${ASK_TIMEOUT_MS}`)
+    const waits =
+      side.serverVersion < FIRST_WITH_WAIT_EVENTS
+        ? 'NOT waiting'
+        : `wait_event IS DISTINCT FROM 'ClientWrite' AND wait_event_type IS DISTINCT FROM 'ResourceQueue'`
     const [row] = await side.query<{ working: boolean }>(
-      `SELECT state = 'active' AND wait_event IS DISTINCT FROM 'ClientWrite' AS working FROM pg_catalog.pg_stat_activity WHERE pid = $1::int`,
+      `SELECT state = 'active' AND ${waits} AS working FROM pg_catalog.pg_stat_activity WHERE pid = $1::int`,
       [connection.backendPid],
     )
     return row?.working === true

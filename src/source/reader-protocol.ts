@@ -17,8 +17,8 @@ import type { Given } from './replay.js'
 export interface SnapshotTicket {
   /** From pg_export_snapshot(). */
   readonly exportedId: string
-  /** pg_current_snapshot() of the leader: the reader's must be equal. */
-  readonly contents: string
+  /** pg_current_snapshot() of the leader: the reader's must be equal. Null where it does not tell one snapshot from another. */
+  readonly contents: string | null
   readonly lockTimeoutMs: number
 }
 

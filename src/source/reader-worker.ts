@@ -61,10 +61,7 @@ async function open(settings: ConnectionSettings, ticket: SnapshotTicket, observ
   try {
     connection = await connect(settings, observed ? { observer } : {})
     await beginInSnapshot(connection, ticket)
-    const [row] = await connection.query<{ contents: string }>(
-      'SELECT pg_catalog.txid_current_snapshot()::text AS contents',
-    )
-    if (row?.contents !== ticket.contents) {
+    if (!(await isInSnapshot(connection, ticket))) {
       throw new TrunklineError('SNAPSHOT_LOST', 'A reader does not see the snapshot of the run.', {
         hint: 'Something between here and the server changes transactions: connect to the server itself.',
       })
@@ -110,9 +107,20 @@ async function read(readId: number, split: Split, after: Readonly<Given>): Promi
   }
 }
 
-/** Whether the transaction that holds the snapshot goes on. */
+async function isInSnapshot(held: Connection, { contents }: SnapshotTicket): Promise<boolean> {
+  if (contents === null) {
+    const [row] = await held.query<{ transaction_isolation: string }>('SHOW transaction_isolation')
+    return row?.transaction_isolation === 'repeatable read'
+  }
+  const [row] = await held.query<{ contents: string }>(
+    'SELECT pg_catalog.txid_current_snapshot()::text AS contents',
+  )
+  return row?.contents === contents
+}
+
+/** Whether the transaction that holds the snapshot goes on. By what needs no slot of a resource queue. */
 async function isUsable(held: Connection): Promise<boolean> {
-  return held.execute('SELECT').then(
+  return held.execute('SHOW transaction_isolation').then(
     () => true,
     () => false,
   )

@@ -16,6 +16,8 @@ export interface RelationRow {
   /** The role has USAGE on the schema. */
   readonly usage: boolean
   readonly of_extension: boolean
+  /** An external table of Greenplum: only by its name, as reading it may run a program on every host. */
+  readonly external?: boolean
 }
 
 /** Relations that keep rows of their own: what is copied when nothing is selected. */
@@ -25,7 +27,8 @@ const MAX_LISTED = 20
 
 /**
  * An empty selection takes every table and materialized view of the schemas that the role may use. A pattern with a wildcard
- * takes views and foreign tables, too. Partitions, inheritance children and what belongs to an extension only by their name.
+ * takes views and foreign tables, too. Partitions, inheritance children, external tables and what belongs to an extension only by
+ * their name.
  *
  * @throws STREAM_MISSING for a name without wildcard that does not exist, SELECTION_EMPTY when nothing is left.
  */
@@ -54,7 +57,7 @@ export function selectRelations(
   const taken = named.filter(({ relation, stream }) => {
     if (excludes.some((pattern) => pattern.matches(stream))) return false
     if (selects.some((pattern) => pattern.exact && pattern.matches(stream))) return true
-    if (!relation.usage || relation.child || relation.of_extension) return false
+    if (!relation.usage || relation.child || relation.of_extension || relation.external === true) return false
     if (selects.length === 0) return STORING_KINDS.has(relation.kind)
     return selects.some((pattern) => pattern.matches(stream))
   })
@@ -64,7 +67,7 @@ export function selectRelations(
 /** Says what there is to select from. */
 export function emptySelection(relations: readonly RelationRow[], selection: Selection): TrunklineError {
   const available = relations
-    .filter((relation) => relation.usage && !relation.child && !relation.of_extension)
+    .filter(({ usage, child, of_extension, external }) => usage && !child && !of_extension && external !== true)
     .map((relation) => formatStreamName(relation.schema, relation.name))
   const asked = [
     selection.select.length === 0 ? '' : `The selection ${selection.select.join(', ')}`,

@@ -24,6 +24,9 @@ import { watchAsGoodGuest } from './good-guest.js'
 import { WAITERS_SQL as GREENPLUM_WAITERS_SQL } from './greenplum/catalog-sql.js'
 import { assertHeld, type HeldTransaction } from './greenplum/leader.js'
 import { awaitSlot, explainStall } from './greenplum/queue.js'
+import { WAITERS_SQL as GREENPLUM_WAITERS_SQL } from './greenplum/catalog-sql.js'
+import { assertHeld, type HeldTransaction } from './greenplum/leader.js'
+import { awaitSlot, explainStall } from './greenplum/queue.js'
 import { giveBack, lend } from './lent-buffers.js'
 import { planSplits, whatToAsk } from './plan-splits.js'
 import { createPace, type ReadPace } from './read-pace.js'
@@ -72,6 +75,8 @@ export interface SnapshotParts {
   readonly logger: Logger
   /** On Greenplum, whose snapshot is only as long what it was as the leader's transaction lasts; null elsewhere. */
   readonly held: HeldTransaction | null
+  /** On Greenplum, whose snapshot is only as long what it was as the leader's transaction lasts; null elsewhere. */
+  readonly held: HeldTransaction | null
   /** False where the server has no flush position to ask for. */
   readonly canAwaitFlush: boolean
   /** Gives connections back, or to nobody when they are broken. */
@@ -80,6 +85,8 @@ export interface SnapshotParts {
 
 /** Before, a long list of values is compared one by one. */
 const FIRST_WITH_HASHED_LISTS = 140_000
+/** Before, a partition joins a table of Greenplum only under a lock that ours is in the way of. */
+const FIRST_WITH_ATTACHED_PARTITIONS = 120_000
 /** Before, a partition joins a table of Greenplum only under a lock that ours is in the way of. */
 const FIRST_WITH_ATTACHED_PARTITIONS = 120_000
 
@@ -121,6 +128,7 @@ export class PostgresSnapshot implements Snapshot {
       logger: parts.logger,
       backendPids: () => [parts.leader.backendPid, ...(parts.readers?.backendPids ?? [])],
       ask: (sql, values) => this.#ask(sql, values),
+      ...(parts.held === null ? {} : { waitersSql: GREENPLUM_WAITERS_SQL }),
       ...(parts.held === null ? {} : { waitersSql: GREENPLUM_WAITERS_SQL }),
       ping: () => this.#ping(),
       giveUp: (reason) => {

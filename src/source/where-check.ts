@@ -71,7 +71,7 @@ export async function checkCondition(
   }
   try {
     await withReadSettings(connection, { rowSecurity: false, searchPath: rules.searchPath }, () =>
-      connection.query(`EXPLAIN SELECT FROM ${fromSql(stream)} WHERE (\n${where}\n)`),
+      connection.query(`EXPLAIN SELECT 1 FROM ${fromSql(stream)} WHERE (\n${where}\n)`),
     )
   } catch (error) {
     if (!(error instanceof TrunklineError) || !/^(42|22)/.test(error.context.sqlstate ?? '')) throw error
@@ -169,16 +169,23 @@ const SETTLED: ReadonlySet<string> = new Set(
   ).split(' '),
 )
 
+/** Greenplum 6 has the catalog of 9.4. */
+const FIRST_WITH_FUNCTION_KINDS = 110_000
+
 async function assertStableCalls(
   connection: Connection,
   stream: CatalogStream,
   calls: readonly Call[],
 ): Promise<void> {
+  const kind =
+    connection.serverVersion >= FIRST_WITH_FUNCTION_KINDS
+      ? 'p.prokind::text'
+      : `CASE WHEN p.proisagg OR p.proiswindow THEN 'a' ELSE 'f' END`
   for (const call of calls) {
     const printed = call.schema === 'pg_catalog' ? call.name : `${call.schema}.${call.name}`
     // Of the overloads those that take as many arguments; variadic ones and defaults take others, too.
     const found = await connection.query<{ volatility: string; kind: string }>(
-      `SELECT DISTINCT p.provolatile::text AS volatility, p.prokind::text AS kind
+      `SELECT DISTINCT p.provolatile::text AS volatility, ${kind} AS kind
          FROM pg_catalog.pg_proc p
          JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
         WHERE n.nspname = $1 AND p.proname = $2

@@ -68,6 +68,17 @@ export function onNewestServer(name: string, body: (server: TestServer) => void)
   )
 }
 
+/** As {@link onNewestServer}, on the oldest: in front of which another server is played. */
+export function onOldestServer(name: string, body: (server: TestServer) => void): void {
+  const servers = inject('servers')
+  const oldest = Math.min(...servers.map((server) => server.major))
+  describeOn(
+    servers.filter((server) => server.major === oldest),
+    name,
+    body,
+  )
+}
+
 type SharedServers = ReturnType<typeof inject<'servers'>>
 
 function describeOn(servers: SharedServers, name: string, body: (server: TestServer) => void): void {
