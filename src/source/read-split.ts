@@ -59,8 +59,14 @@ async function decodeSplit(
     batchRows: split.batchRows,
     framing: split.method === 'copy' ? 'copy' : 'rows',
   })
+  // Once, and waited for: a request that reaches the server late would hit the next statement.
+  const cancels: Promise<void>[] = []
+  const cancel = async (): Promise<void> => {
+    if (cancels.length === 0) cancels.push(connection.cancel())
+    await cancels[0]
+  }
   const onAbort = (): void => {
-    void connection.cancel()
+    void cancel()
   }
   signal.addEventListener('abort', onAbort, { once: true })
   let stream: RowStream | null = null
@@ -108,7 +114,8 @@ async function decodeSplit(
     return { rows: decoder.rows, bytes: decoder.bytes }
   } finally {
     signal.removeEventListener('abort', onAbort)
-    if (stream !== null && !complete) await stopRows(connection, stream)
+    if (stream !== null && !complete) await stopRows(stream, cancel)
+    await Promise.all(cancels)
   }
 }
 
@@ -133,13 +140,13 @@ function throwIfAny(failure: Error | null): void {
 }
 
 /** Cancels at the server and takes what is still on its way, so that the connection can go on. */
-async function stopRows(connection: Connection, stream: RowStream): Promise<void> {
+async function stopRows(stream: RowStream, cancel: () => Promise<void>): Promise<void> {
   const timer = setTimeout(() => {
     stream.abandon()
   }, CANCEL_TIMEOUT_MS)
   try {
     stream.stop()
-    await connection.cancel()
+    await cancel()
     while (await stream.next(() => undefined));
   } catch {
     // The error that the cancel was meant to bring about, or the end of the connection.
