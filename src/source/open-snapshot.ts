@@ -3,11 +3,15 @@ import type { CatalogStream } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
 import type { Connection } from '../postgres/connection.js'
+import { greenplumOf } from '../postgres/dialect.js'
 import { quoteIdent, quoteQualified } from '../postgres/quote.js'
 import { beginReading } from '../postgres/session.js'
 import type { ContextRow } from './assemble-catalog.js'
 import type { SnapshotOptions } from './contract.js'
 import { readStreams } from './discover.js'
+import { startGreenplumSnapshot } from './greenplum/leader.js'
+import { prepareSnapshot, type Prepared } from './greenplum/prepare.js'
+import { isSharingTrusted, withFactsOfSnapshot } from './greenplum/snapshot-facts.js'
 import { guarded } from './guarded.js'
 import { type LockedStream, lockStreams, type RelationName } from './lock-streams.js'
 import { readHorizonAge, startSnapshot } from './position.js'
@@ -34,8 +38,10 @@ export async function openParts(
 ): Promise<Omit<SnapshotParts, 'openSide' | 'release'>> {
   const { leader, logger } = options
   const { limits } = options.snapshot
+  const greenplum = greenplumOf(leader)
+  const prepared = greenplum === null ? null : await prepareSnapshot(leader, streams, limits)
   const requests = await Promise.all(
-    streams.map(async (stream) => ({ stream, relations: await relationsOf(stream) })),
+    streams.map(async (stream) => ({ stream, relations: await relationsOf(stream, prepared) })),
   )
   const usesSearchPath = streams.some((stream) => stream.kind === 'query')
   await beginReading(leader, { lockTimeoutMs: limits.lockTimeoutMs })
@@ -43,25 +49,28 @@ export async function openParts(
     searchPath: usesSearchPath ? options.searchPath : [],
     lockTimeoutMs: limits.lockTimeoutMs,
   })
-  const { facts, context, position, exported, canAwaitFlush } = await startSnapshot(
-    leader,
-    options.readers > 0,
-  )
-  const size = context.standby ? 0 : options.readers
+  const readers = greenplum === null || isSharingTrusted(greenplum, options.snapshot) ? options.readers : 0
+  const { facts, context, position, exported, canAwaitFlush, held } =
+    greenplum === null
+      ? { ...(await startSnapshot(leader, readers > 0)), held: null }
+      : await startGreenplumSnapshot(leader, { mayExport: readers > 0, limits })
+  const size = context.standby ? 0 : readers
   const verified = await verifyStreams(leader, context, locked, {
     rowSecurityOn: options.snapshot.rowSecurityOn ?? new Set(),
     searchPath: options.searchPath,
   })
   const openReaders = (exportedId: string): ReaderPool => {
-    const ticket = { exportedId, contents: facts.contents, lockTimeoutMs: limits.lockTimeoutMs }
+    // What the coordinator says of its own transactions says nothing about rows.
+    const contents = greenplum === null ? facts.contents : null
+    const ticket = { exportedId, contents, lockTimeoutMs: limits.lockTimeoutMs }
     return new ReaderPool({ size, logger, reader: async () => ({ ...(await options.reader()), ticket }) })
   }
   return {
     id: exported ?? facts.contents,
     position,
     horizon: facts.horizon,
-    horizonAgeSeconds: await readHorizonAge(leader, context, facts),
-    streams: verified.streams,
+    horizonAgeSeconds: held === null ? await readHorizonAge(leader, context, facts) : null,
+    streams: verified.streams.map((stream) => withFactsOfSnapshot(stream, context, prepared)),
     failed: [...failed, ...verified.failed],
     leader,
     readers: exported === null ? null : openReaders(exported),
@@ -71,6 +80,7 @@ export async function openParts(
     searchPath: options.searchPath,
     logger,
     canAwaitFlush,
+    held,
   }
 }
 
@@ -109,8 +119,15 @@ async function verifyStreams(
   return { streams, failed }
 }
 
-async function relationsOf(stream: CatalogStream): Promise<readonly RelationName[]> {
-  return stream.sql === null ? [] : (await checkQuery(stream.name, stream.sql)).relations
+/** Null: itself. */
+async function relationsOf(
+  stream: CatalogStream,
+  prepared: Prepared | null,
+): Promise<readonly RelationName[] | null> {
+  if (stream.sql !== null) return (await checkQuery(stream.name, stream.sql)).relations
+  // Not to be read before it is to be copied.
+  if (stream.oddity === 'external') return [{ schema: stream.schema, name: stream.table }]
+  return prepared?.viewRelations.get(stream.oid) ?? null
 }
 
 function assertSame(before: CatalogStream, now: CatalogStream | undefined): CatalogStream {
@@ -169,7 +186,7 @@ function assertAllowed(stream: CatalogStream, rowSecurityOn: ReadonlySet<string>
  */
 async function pin(leader: Connection, stream: CatalogStream): Promise<void> {
   await guarded(leader, () =>
-    leader.query(`SELECT FROM ${quoteQualified(stream.schema, stream.table)} LIMIT 0`),
+    leader.query(`SELECT 1 FROM ${quoteQualified(stream.schema, stream.table)} LIMIT 0`),
   )
   if (stream.leaves.length === 0) return
   const now = await leader.query<{ oid: number; filenode: number | null }>(
