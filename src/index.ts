@@ -17,6 +17,16 @@ import { DEFAULT_LIMITS } from './model/thresholds.js'
 import { SOURCE, createReadableSource } from './reading.js'
 import type { ReadableSource } from './reading.js'
 
+export type {
+  AdaptiveOptions,
+  AdaptiveSettings,
+  SizeCategory,
+  SizeFigures,
+} from './model/adaptive-options.js'
+export { adaptiveParameters, reduceBatchRows, reduceReaders } from './sync/adaptive.js'
+export type { AdaptiveParameters, Busyness } from './sync/adaptive.js'
+export { monitorResources } from './sync/resource-monitor.js'
+export type { ResourceStatus } from './sync/resource-monitor.js'
 export { readValue, rows } from './batch/rows.js'
 export type { Value } from './batch/rows.js'
 export type { Batch, Column, Span } from './batch/batch.js'

@@ -5,7 +5,7 @@
  * Comparisons with a threshold are strict: at 80 percent nothing is reduced yet.
  */
 import type { AdaptiveOptions, SizeCategory, SizeFigures } from '../model/adaptive-options.js'
-import { ASSUMED_ROW_BYTES } from '../model/thresholds.js'
+import { ASSUMED_ROW_BYTES, DEFAULT_ADAPTIVE } from '../model/thresholds.js'
 
 /** What is known of the machine, in percent; null where it does not say. */
 export interface Busyness {
@@ -47,7 +47,7 @@ export function estimateRows(stream: {
 export function reduceBatchRows(
   batchRows: number,
   memory: number | null,
-  options: AdaptiveOptions,
+  options: AdaptiveOptions = DEFAULT_ADAPTIVE,
 ): { readonly batchRows: number; readonly remark: Remark | null } {
   if (memory === null || memory <= options.memoryHigh) return { batchRows, remark: null }
   const critical = memory > options.memoryCritical
@@ -63,7 +63,7 @@ export function reduceBatchRows(
 export function reduceReaders(
   readers: number,
   cpu: number | null,
-  options: AdaptiveOptions,
+  options: AdaptiveOptions = DEFAULT_ADAPTIVE,
 ): { readonly readers: number; readonly remark: Remark | null } {
   if (cpu === null || cpu <= options.cpuHigh) return { readers, remark: null }
   const critical = cpu > options.cpuCritical
@@ -76,7 +76,7 @@ export function reduceReaders(
 export function adaptiveParameters(
   rows: number,
   busyness: Busyness,
-  options: AdaptiveOptions,
+  options: AdaptiveOptions = DEFAULT_ADAPTIVE,
 ): AdaptiveParameters {
   const category = categorizeRows(rows, options)
   const figures = options[category]

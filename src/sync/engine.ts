@@ -17,11 +17,14 @@ import { describePlan, SizeOrder, sizeTables } from './adaptive-order.js'
 import { systemClock, type Clock } from './clock.js'
 import { systemMachine, type Machine } from './machine.js'
 import { MeasuredReaders, mostReaders } from './measured-readers.js'
+import { runMetadata, type MetadataRunInput } from './metadata-run.js'
+import { METADATA_STREAMS } from './metadata-tables.js'
 import { nameTables } from './naming.js'
+import { mayBeBoundByActivity, resolveCursor } from './cursor-plan.js'
 import { planStream, type StreamPlan } from './plan.js'
 import { createProgress, type Progress } from './progress.js'
 import { abortedError, reportEnd, reportResult, reportRun } from './report.js'
-import { namedQueries, resolveOptions } from './resolve-options.js'
+import { namedQueries } from './resolve-options.js'
 import { ResourceMonitor } from './resource-monitor.js'
 import { RunPressure } from './resource-pressure.js'
 import { systemProbe, type ResourceProbe } from './resource-probe.js'
@@ -33,7 +36,8 @@ import {
   type WithinSnapshot,
 } from './snapshot-streams.js'
 import { filterRows } from './row-filter.js'
-import { runStream, type StreamResult } from './stream-run.js'
+import { runStream, type CommittedPart, type StreamResult } from './stream-run.js'
+import { resolveWithHooks } from './stream-hooks.js'
 import { takeTurns } from './take-turns.js'
 import { UnchangedStreams } from './unchanged-streams.js'
 
@@ -67,7 +71,7 @@ interface Task {
   readonly stream: CatalogStream
   readonly options: StreamOptions
   readonly table: TableName
-  readonly state: StreamState | null
+  state: StreamState | null
   /** What there is of a load of the next generation. */
   partial: PartialLoad | null
   plan: StreamPlan | null
@@ -97,6 +101,8 @@ class SyncRun {
   readonly #stopped = new AbortController()
   /** An error after which nothing else can be done at the destination. */
   #fatal: TrunklineError | null = null
+  /** Landed with the first snapshot. */
+  #metadata: MetadataRunInput | null = null
   /** Of loads that were not over. */
   #saves = 0
   /** A snapshot grew too old over several streams: from then on one has all of it. */
@@ -171,7 +177,7 @@ class SyncRun {
         allowPrivilegedRole: spec.allowPrivilegedRole,
       }),
     )
-    const resolved = resolveOptions(catalog.streams, spec)
+    const resolved = await resolveWithHooks(catalog.streams, spec)
     if (resolved.streams.length === 0 && resolved.missing.length === 0) {
       throw new TrunklineError('SELECTION_EMPTY', 'Nothing is selected to be synced.', {
         hint: 'Look at what there is with `trunkline discover`, and check `--select`, `--exclude` and `disabled`.',
@@ -184,11 +190,22 @@ class SyncRun {
       adopt: spec.adopt,
       signal: this.#signal,
     })
-    const names = [...resolved.streams.map(({ stream }) => stream.name), ...resolved.missing]
+    const metadata: readonly string[] = spec.metadataTables ? METADATA_STREAMS : []
+    const names = [...metadata, ...resolved.streams.map(({ stream }) => stream.name), ...resolved.missing]
     for (const name of names) this.#order.set(name, this.#order.size)
     this.#progress.emit({ kind: 'run_started', runId: this.#runId, sync: spec.name, streams: names.length })
     for (const reason of resolved.leftOut) this.#progress.warn(null, reason)
     const tasks = this.#makeTasks(resolved.streams, state)
+    if (spec.metadataTables) {
+      this.#metadata = {
+        destination,
+        streams: resolved.streams.map(({ stream }) => stream),
+        state,
+        targetSchema: spec.targetSchema,
+        at: new Date(this.#startedAtMs),
+        clock: this.#clock,
+      }
+    }
     for (const name of resolved.missing) {
       this.#settleUnplanned(name, spec.streams[name] ?? {}, state, missingStream(name))
     }
@@ -340,6 +357,7 @@ class SyncRun {
         limits: this.#spec.limits,
         readers: mostReaders(this.#spec.limits, this.#jobs),
         signal: this.#signal,
+        observeActivity: group.some(({ options }) => mayBeBoundByActivity(options)),
         rowSecurityOn: new Set(rowSecurityOn.map((task) => task.stream.name)),
         ...(this.#spec.allowUnverifiedSnapshot === true ? { allowUnverifiedSnapshot: true } : {}),
       },
@@ -355,6 +373,7 @@ class SyncRun {
     const byName = new Map(group.map((task) => [task.stream.name, task]))
     const { adaptive } = this.#spec
     this.#pressure.enter(snapshot)
+    await this.#landMetadata(snapshot)
     const { rest, ...use } = await runSnapshotStreams<Task>({
       snapshot,
       streams: snapshot.streams.flatMap((stream) => {
@@ -376,6 +395,13 @@ class SyncRun {
     return use
   }
 
+  async #landMetadata({ position }: Snapshot): Promise<void> {
+    const metadata = this.#metadata
+    this.#metadata = null
+    if (metadata === null || this.#isStopped()) return
+    for (const report of await runMetadata(position, metadata)) this.#settle(report)
+  }
+
   /** Settles the stream or puts it among those to be tried again; rejects only when the run cannot go on. */
   async #runOne(
     entry: SnapshotStream<Task>,
@@ -388,7 +414,7 @@ class SyncRun {
     try {
       try {
         const sized = await this.#pressure.begin(stream)
-        const plan = this.#plan(task, stream, sized?.batchRows ?? null)
+        const plan = await this.#plan(task, stream, sized?.batchRows ?? null)
         task.plan = plan
         await this.#checkWhere(plan)
         // A load that goes on has a window of its own.
@@ -404,6 +430,7 @@ class SyncRun {
           onPartial: (partial) => {
             this.#notePartial(task, partial)
           },
+          onCommitted: (part) => this.#noteCommitted(task, plan, part),
           saveEveryMs: this.#options.saveEveryMs ?? this.#spec.limits.saveEveryMs,
           saveEveryRows: sized?.checkpointRows ?? this.#spec.limits.saveEveryRows,
           pressure: this.#pressure,
@@ -475,6 +502,24 @@ class SyncRun {
       })
   }
 
+  /** Another attempt goes on from it. */
+  #noteCommitted(task: Task, plan: StreamPlan, part: CommittedPart): StreamState {
+    const state: StreamState = {
+      stream: task.stream.name,
+      table: plan.table,
+      runId: this.#runId,
+      committedAt: new Date(this.#clock.now()),
+      paused: false,
+      skipped: false,
+      partial: null,
+      ...part,
+    }
+    task.state = state
+    task.savedAttempt = task.attempts
+    this.#saves++
+    return state
+  }
+
   #notePartial(task: Task, partial: PartialLoad | null): void {
     task.partial = partial
     if (partial === null) return
@@ -495,10 +540,11 @@ class SyncRun {
     })
   }
 
-  #plan(task: Task, stream: CatalogStream, batchRows: number | null): StreamPlan {
+  async #plan(task: Task, stream: CatalogStream, batchRows: number | null): Promise<StreamPlan> {
     const { destination, source } = this.#options
     const { limits } = this.#spec
     return planStream({
+      cursor: await resolveCursor(source, stream, task.options),
       stream,
       options: task.options,
       table: task.table,

@@ -4,7 +4,7 @@ import { silentLogger, type Logger } from '../model/log.js'
 import type { ProgressEvent } from '../model/report.js'
 import type { Wording } from '../model/sync-spec.js'
 import type { Remark } from './adaptive.js'
-import { RUN_WORDS } from './run-words.js'
+import { LOG_WORDS } from './wording.js'
 
 export interface Progress {
   emit(event: ProgressEvent): void
@@ -26,7 +26,7 @@ export function createProgress(options: {
   readonly maxAttempts: number
 }): Progress {
   const { maxAttempts } = options
-  const words = RUN_WORDS[options.wording]
+  const words = LOG_WORDS[options.wording]
   const logger = options.logger ?? silentLogger
   const runWarnings: string[] = []
   const emit = (event: ProgressEvent): void => options.onProgress?.(event)

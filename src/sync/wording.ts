@@ -2,7 +2,7 @@
 import type { ErrorData } from '../model/error.js'
 import type { Wording } from '../model/sync-spec.js'
 
-export interface Retry {
+interface Retry {
   /** Null: the source as a whole. */
   readonly stream: string | null
   /** Attempts made so far. */
@@ -12,13 +12,13 @@ export interface Retry {
   readonly error: ErrorData
 }
 
-export interface RunWords {
+interface LogWords {
   readonly retrying: (retry: Retry) => string
   /** Nothing is tried again; null: the report says so. */
   readonly gaveUp: (stream: string, error: ErrorData) => string | null
 }
 
-export const RUN_WORDS: Readonly<Record<Wording, RunWords>> = {
+export const LOG_WORDS: Readonly<Record<Wording, LogWords>> = {
   native: {
     retrying: ({ error }) => `Trying again: ${error.message}`,
     gaveUp: () => null,

@@ -96,6 +96,7 @@ interface OpenRun {
 class DuckDbDestination implements Destination {
   readonly capabilities = CAPABILITIES
   readonly description: string
+  readonly folder: string
   readonly #options: DuckDbOptions
   readonly #writers = new Set<StreamWriter>()
   #run: OpenRun | null = null
@@ -107,6 +108,7 @@ class DuckDbDestination implements Destination {
   constructor(options: DuckDbOptions) {
     this.#options = options
     this.description = `duckdb:${options.path}`
+    this.folder = path.dirname(path.resolve(options.path))
   }
 
   prepare(): void {
