@@ -12,6 +12,7 @@ import { SYNC_OPTION_KEYS, jitter } from './file-schema.js'
 import { toConfigError } from './issues.js'
 import { STREAM_KEYS, streamSchema, toCamelCase, toSnakeCase } from './stream-schema.js'
 import type { SyncOptions } from './sync-options.js'
+import { addedAsInFile, takeFunctions } from './transform-schema.js'
 import { formatPath } from './format-path.js'
 
 const limitNumber = z.number().nonnegative()
@@ -27,7 +28,8 @@ const programOptions = z
  * Checks options that a program hands in, in camel case, by the rules that hold for files.
  * @throws CONFIG_INVALID, CONFIG_UNKNOWN_KEY, CONFIG_UNSUPPORTED naming the option
  */
-export function checkSyncOptions(options: SyncOptions): SyncOptions {
+export function checkSyncOptions(stated: SyncOptions): SyncOptions {
+  const { options, functions } = apartFromFunctions(stated)
   const parsed = programOptions.safeParse(snakeKeysDeep(options))
   if (!parsed.success) {
     throw toConfigError(parsed.error, {
@@ -40,11 +42,51 @@ export function checkSyncOptions(options: SyncOptions): SyncOptions {
   const { streams, defaults } = parsed.data
   return {
     ...options,
-    ...(streams === undefined ? {} : { streams }),
-    ...(defaults === undefined ? {} : { defaults }),
+    ...(streams === undefined ? {} : { streams: withFunctions(streams, functions.streams) }),
+    ...(defaults === undefined ? {} : { defaults: { ...defaults, ...functions.defaults } }),
     ...(options.limits === undefined ? {} : { limits: checkLimits(options.limits) }),
     ...(options.adaptive === undefined ? {} : { adaptive: checkAdaptive(options.adaptive) }),
   }
+}
+
+interface StatedFunctions {
+  readonly defaults: StreamOptions
+  readonly streams: Readonly<Record<string, StreamOptions>>
+}
+
+/** The schema is that of files, which hold no functions. */
+function apartFromFunctions(stated: SyncOptions): {
+  readonly options: SyncOptions
+  readonly functions: StatedFunctions
+} {
+  const { defaults, streams = {} } = stated
+  const taken = Object.entries(streams).map(([pattern, stream]) => ({
+    pattern,
+    ...takeFunctions(stream ?? {}, formatPath(['streams', pattern])),
+  }))
+  const general = takeFunctions(defaults ?? {}, 'defaults')
+  return {
+    options: {
+      ...stated,
+      ...(defaults === undefined ? {} : { defaults: general.rest }),
+      ...(stated.streams === undefined
+        ? {}
+        : { streams: Object.fromEntries(taken.map(({ pattern, rest }) => [pattern, rest])) }),
+    },
+    functions: {
+      defaults: general.functions,
+      streams: Object.fromEntries(taken.map(({ pattern, functions }) => [pattern, functions])),
+    },
+  }
+}
+
+function withFunctions(
+  streams: Readonly<Record<string, StreamOptions>>,
+  functions: StatedFunctions['streams'],
+): Readonly<Record<string, StreamOptions>> {
+  return Object.fromEntries(
+    Object.entries(streams).map(([pattern, stream]) => [pattern, { ...stream, ...functions[pattern] }]),
+  )
 }
 
 /**
@@ -131,6 +173,8 @@ function snakeKeysDeep(options: SyncOptions): unknown {
 function snakeKeys(object: object): Record<string, unknown> {
   const entries = Object.entries(object) as [string, unknown][]
   return Object.fromEntries(
-    entries.filter(([, value]) => value !== undefined).map(([key, value]) => [toSnakeCase(key), value]),
+    entries
+      .filter(([, value]) => value !== undefined)
+      .map(([key, value]) => [toSnakeCase(key), key === 'addColumns' ? addedAsInFile(value) : value]),
   )
 }

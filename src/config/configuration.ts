@@ -11,6 +11,7 @@ import { toConfigError } from './issues.js'
 import { NOESIS_VARIABLES } from './profiles/noesis.js'
 import type { ProfileDocument, ProfileName } from './profiles/profile.js'
 import { readProfile, recognise } from './profiles/recognise.js'
+import { placeHooks } from './transform-schema.js'
 import { parseYamlDocument } from './yaml-document.js'
 
 /** Where a profile's sync goes that is told nothing else. */
@@ -75,7 +76,7 @@ function parseNative(text: string, file: string, path: string, env: Environment)
     if (connection === undefined) {
       throw unknownConnection(document.placeOf(['syncs', name, 'source']), source, connections)
     }
-    syncs.set(name, { connection, destination, options: { name, ...options } })
+    syncs.set(name, { connection, destination, options: placeHooks({ name, ...options }, path) })
   }
   const { service } = parsed.data
   return { path, connections, syncs, ...(service === undefined ? {} : { service }) }

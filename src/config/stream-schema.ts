@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { AuditEvery, Landing, Lookback, Mode, StreamOptions } from '../model/sync-spec.js'
 import { parseDuration, parseSize } from './quantity.js'
+import { TRANSFORM_KEYS } from './transform-schema.js'
 
 /** Other tools' words for a mode; some also say how rows land. */
 const MODE_WORDS: Readonly<Record<string, { readonly mode: Mode; readonly landing?: Landing }>> = {
@@ -147,6 +148,7 @@ export const STREAM_KEYS = {
   ),
   only_with_column: name.describe('Streams of a pattern without this column are left out.'),
   row_security: words(['stop', 'on']).describe('on: copy only the rows that row security lets the role see.'),
+  ...TRANSFORM_KEYS,
 } as const
 
 const streamObject = z.strictObject(STREAM_KEYS).partial()

@@ -2,10 +2,6 @@
 import { TrunklineError } from '../model/error.js'
 
 const NOT_YET: Readonly<Record<string, string>> = {
-  mask: 'Leave the column out with exclude_columns, or mask it in a `sql` stream.',
-  rename: 'Rename it in a `sql` stream: select a as b.',
-  add_columns: 'Add it in a `sql` stream.',
-  hooks: 'Shape the rows in a `sql` stream.',
   deletes_every: 'Deletes are found in every run.',
   schedule: 'Run `trunkline sync` from cron, systemd or your orchestrator.',
 }

@@ -6,8 +6,9 @@ import type { Destination, StreamState, TableName } from '../destination/contrac
 import type { Source } from '../source/contract.js'
 import { nameTables, printTable } from './naming.js'
 import { planStream, type StreamPlan } from './plan.js'
-import { namedQueries, resolveOptions } from './resolve-options.js'
+import { namedQueries } from './resolve-options.js'
 import { applySchemaPolicy } from './schema-change.js'
+import { resolveWithHooks } from './stream-hooks.js'
 
 export interface SyncPlan {
   readonly sync: string
@@ -59,7 +60,7 @@ export async function planSync({ source, destination, spec, signal }: PlanSyncOp
     queries: namedQueries(spec),
     allowPrivilegedRole: spec.allowPrivilegedRole,
   })
-  const resolved = resolveOptions(catalog.streams, spec)
+  const resolved = await resolveWithHooks(catalog.streams, spec)
   const [state] = await destination.readState(spec.name)
   const saved: ReadonlyMap<string, StreamState> = state?.streams ?? new Map<string, StreamState>()
   const naming = nameTables({

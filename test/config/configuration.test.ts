@@ -126,9 +126,9 @@ test.each([
   ],
   [
     'a key that comes later',
-    '    streams: { a: { mask: { email: x } } }\n',
+    '    streams: { a: { deletes_every: 3 } }\n',
     'CONFIG_UNSUPPORTED',
-    'exclude_columns',
+    'Deletes are found in every run',
     ':8:21',
   ],
   [
