@@ -60,6 +60,15 @@ export async function connect(given: ConnectionSettings, options: ConnectOptions
   })
   const connectMs = performance.now() - startedAtMs
   observer?.({ kind: 'opened', seconds: connectMs / 1000 })
+  logger.debug(
+    {
+      host: describeAddress(session.address),
+      database: settings.database,
+      tls: session.tls,
+      ms: Math.round(connectMs),
+    },
+    'connected',
+  )
   warnUnverified(session, settings, material, logger)
   return new PostgresConnection({
     ...session,

@@ -149,6 +149,7 @@ function explain(error: unknown, name: string): unknown {
           : { hint: error.hint }),
       retry: error.retry,
       context: { ...error.context, stream: name },
+      cause: error,
     },
   )
 }
