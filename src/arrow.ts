@@ -51,11 +51,11 @@ const JSON_METADATA = new Map([
  * @throws VALUE_UNREPRESENTABLE for an interval of more than 292 years in microseconds, which nanoseconds cannot hold.
  */
 export function toArrow(batch: Batch): RecordBatch {
-  const fields = batch.fields.map(arrowField)
+  const schema = toArrowSchema(batch.fields)
   const children = batch.fields.map((field, index) => arrowData(batch, index, field))
   return new RecordBatch(
-    new Schema(fields),
-    makeData({ type: new Struct(fields), length: batch.rowCount, nullCount: 0, children }),
+    schema,
+    makeData({ type: new Struct(schema.fields), length: batch.rowCount, nullCount: 0, children }),
   )
 }
 
@@ -103,6 +103,11 @@ function bytesOf(chunk: ArrayBufferView | ArrayBufferLike): Uint8Array {
   return ArrayBuffer.isView(chunk)
     ? new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)
     : new Uint8Array(chunk)
+}
+
+/** The schema that record batches of these fields have, before any row is read: of `snapshot.fields(stream)`, for one. */
+export function toArrowSchema(fields: readonly Field[]): Schema {
+  return new Schema(fields.map(arrowField))
 }
 
 function arrowField(field: Field): ArrowField {

@@ -1,10 +1,18 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { toArrow } from '../../src/arrow.js'
+import { toArrow, toArrowSchema } from '../../src/arrow.js'
 import type { SyncSpec } from '../../src/model/sync-spec.js'
 import type { Source, TypeOptions } from '../../src/source/contract.js'
 import { onEachServer, type TestDatabase } from '../server/servers.js'
 import { streamOf, Warehouse } from '../sync/real.js'
-import { discoverOne, failureOf, openSnapshot, openSource, planRead, readRows } from './open-source.js'
+import {
+  discoverOne,
+  failureOf,
+  openSnapshot,
+  openSource,
+  planRead,
+  readRows,
+  TYPE_OPTIONS,
+} from './open-source.js'
 
 const COLUMNS = {
   small: 'smallint',
@@ -54,6 +62,17 @@ onEachServer('types in Arrow and DuckDB', (server) => {
   afterAll(async () => {
     await source.close()
     await warehouse.remove()
+  })
+
+  test('the schema is known before a row is read, and is that of the batches', async () => {
+    const stream = await discoverOne(source, 'public.groups')
+    for (const typeProfile of ['exact', 'widened'] as const) {
+      const types = { ...TYPE_OPTIONS, typeProfile }
+      const fields = source.mapColumns(stream, types).map((column) => column.field)
+      const schema = toArrowSchema(fields)
+      const found = schema.fields.map((field) => [field.name, String(field.type)])
+      expect(Object.fromEntries(found)).toEqual(await arrowTypes(types))
+    }
   })
 
   async function arrowTypes(types: Partial<TypeOptions>): Promise<Record<string, string>> {
