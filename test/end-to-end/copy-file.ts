@@ -9,6 +9,7 @@ import { checkSyncOptions } from '../../src/config/check-options.js'
 import { type SyncOptions, toSyncSpec } from '../../src/config/sync-options.js'
 import { createDuckDbDestination } from '../../src/destination/duckdb/duckdb-destination.js'
 import { type ErrorData, fromErrorData } from '../../src/model/error.js'
+import type { Logger } from '../../src/model/log.js'
 import type { ProgressEvent, RunReport, StreamReport } from '../../src/model/report.js'
 import type { Limits } from '../../src/model/sync-spec.js'
 import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
@@ -22,6 +23,7 @@ export interface RunOptions extends SyncOptions {
   readonly file?: string
   readonly signal?: AbortSignal
   readonly onProgress?: (event: ProgressEvent) => void
+  readonly logger?: Logger
   /** Puts a hold on the source, see pausing-source.ts. */
   readonly wrap?: (source: Source) => Source
 }
@@ -58,7 +60,7 @@ export class CopyFile {
 
   /** Runs once; streams may fail. */
   async run(options: RunOptions = {}): Promise<RunReport> {
-    const { url, file, signal, onProgress, wrap, ...stated } = options
+    const { url, file, signal, onProgress, logger, wrap, ...stated } = options
     const limits: Limits = { ...DEFAULT_LIMITS, firstRetryDelayMs: 50, ...stated.limits }
     const settings = await resolveConnection({
       url: url ?? this.#url,
@@ -74,6 +76,7 @@ export class CopyFile {
       spec: toSyncSpec(checkSyncOptions({ ...stated, limits }), source.database),
       ...(signal === undefined ? {} : { signal }),
       ...(onProgress === undefined ? {} : { onProgress }),
+      ...(logger === undefined ? {} : { logger }),
     })
   }
 
@@ -86,7 +89,7 @@ export class CopyFile {
 
   /** The same by the built library in a process of its own. `through` is put in front of the command. */
   runInChild(
-    options: Omit<RunOptions, 'signal' | 'onProgress' | 'wrap'> = {},
+    options: Omit<RunOptions, 'signal' | 'onProgress' | 'logger' | 'wrap'> = {},
     through: readonly string[] = [],
   ): Promise<ChildResult> {
     const { url, file, ...sync } = options

@@ -1,6 +1,7 @@
 /** A model database, a destination in memory, and runs of the real engine between them. */
 import { runSync } from '../../../src/sync/engine.js'
 import type { Clock } from '../../../src/sync/clock.js'
+import type { Logger } from '../../../src/model/log.js'
 import type { ProgressEvent, RunReport, StreamReport } from '../../../src/model/report.js'
 import type { SyncSpec } from '../../../src/model/sync-spec.js'
 import { DEFAULT_ADAPTIVE, DEFAULT_LIMITS } from '../../../src/model/thresholds.js'
@@ -58,6 +59,7 @@ export interface RunOptions {
   readonly onProgress?: (event: ProgressEvent) => void
   /** 0: a load is saved after each part. */
   readonly saveEveryMs?: number
+  readonly logger?: Logger
 }
 
 export class World {
@@ -88,6 +90,7 @@ export class World {
         options.onProgress?.(event)
       },
       ...(options.saveEveryMs === undefined ? {} : { saveEveryMs: options.saveEveryMs }),
+      ...(options.logger === undefined ? {} : { logger: options.logger }),
     })
   }
 
