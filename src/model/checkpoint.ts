@@ -48,14 +48,45 @@ const streamFingerprint = object(
 
 const common = { format: literal(CHECKPOINT_FORMAT), source: sourcePosition, stream: streamFingerprint }
 
+const marked = {
+  /** What the source said of the stream's content before it was read, and the rows that were landed of it. */
+  mark: object({ content: text, rows: number }),
+}
+
 const checkpointShape = oneOf({
   /** A full copy as of the snapshot; nothing to continue from. */
-  full: object({ ...common, kind: literal('full') }),
+  full: object({ ...common, kind: literal('full') }, marked),
   /** Everything visible in the snapshot; the next run reads rows whose xmin is at or above the horizon. */
   horizon: object(
     { ...common, kind: literal('horizon'), horizon: text },
     /** Landed transaction ids at or above the horizon, as inclusive ranges; only for append without a key. */
-    { seen: list(pair(text, text)) },
+    { ...marked, seen: list(pair(text, text)) },
+  ),
+  /** Everything up to a position of the cursor; the next run reads from below it, or by transaction id. */
+  cursor: object(
+    {
+      ...common,
+      kind: literal('cursor'),
+      /** Of the last snapshot of which nothing can have been missed; null where rows have no transaction ids. */
+      horizon: nullable(text),
+      cursor: object({
+        field: text,
+        /** What kept rows that commit late from being missed; a low of another way says nothing here. */
+        bound: text,
+        /** The greatest value landed that is neither NULL nor infinite, as the server's text. */
+        value: nullable(text),
+        /** What the next run reads from; null: from the beginning, or by the horizon where that bounds the cursor. */
+        low: nullable(text),
+        /** When everything was last compared by transaction id, in milliseconds since 1970, and how many runs ago. */
+        audited: nullable(object({ at: number, runs: number })),
+      }),
+    },
+    {
+      ...marked,
+      seen: list(pair(text, text)),
+      /** Digests of landed rows that a run may meet again, base64 of 64-bit integers; only for append by position. */
+      versions: text,
+    },
   ),
 })
 

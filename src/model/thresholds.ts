@@ -84,6 +84,12 @@ export const DURABILITY_FENCE_MS = 20_000
 export const WAL_PAGE_HEADER_BYTES = 40n
 /** Transaction ids remembered by an append without a key. */
 export const MAX_SEEN_XIDS = 1_000_000
+/** Digests of rows remembered by an append that reads by a cursor. */
+export const MAX_LANDED_VERSIONS = 200_000
+/** Rows that a run by cursor lands between two of its checkpoints, unless a batch size is stated: some seconds of work. */
+export const CURSOR_SEGMENT_ROWS = 500_000
+/** Of one run, at most: a commit of the destination takes some hundredths of a second, however few rows it has. */
+export const MOST_CURSOR_SEGMENTS = 100
 /** How often the side connection asks whether a session waits on us. */
 export const WAITER_POLL_MS = 1000
 /** A stream of at least this much heap that is read in full is counted while it is read, not before. */

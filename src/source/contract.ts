@@ -61,7 +61,22 @@ export interface Source extends AsyncDisposable {
     stream: CatalogStream,
     cursor: { readonly field: string; readonly start: string | null },
   ): Promise<ResolvedCursor | null>
+  /** What it has of connections now; absent: it does not tell. */
+  connectionStatus?(): ConnectionStatus
   close(): Promise<void>
+}
+
+/** Put around each contact with the server: it may make it wait, refuse it, and look at how it ends. */
+export type Contact = <Result>(work: () => Promise<Result>, signal?: AbortSignal) => Promise<Result>
+
+/** What a source has of connections now. */
+export interface ConnectionStatus {
+  /** Those of reader threads included. */
+  readonly open: number
+  readonly idle: number
+  /** Contacts that wait for one. */
+  readonly waiting: number
+  readonly max: number
 }
 
 export interface DiscoverOptions {
@@ -157,8 +172,6 @@ export interface SnapshotOptions {
   /** Readers beside the leader, at most; 0 reads on the leader's own connection and thread. */
   readonly readers: number
   readonly signal?: AbortSignal
-  /** Read side by side also where the server is a Greenplum of a version whose shared snapshots were not measured. */
-  readonly allowUnverifiedSnapshot?: boolean
   /** Read side by side also where the server is a Greenplum of a version whose shared snapshots were not measured. */
   readonly allowUnverifiedSnapshot?: boolean
   /** Look at what is under way before the snapshot is taken. */

@@ -11,9 +11,10 @@ import type { SnapshotOptions } from './contract.js'
 import { readStreams } from './discover.js'
 import { startGreenplumSnapshot } from './greenplum/leader.js'
 import { prepareSnapshot, type Prepared } from './greenplum/prepare.js'
-import { isSharingTrusted, withFactsOfSnapshot } from './greenplum/snapshot-facts.js'
+import { isSharingTrusted, UNKNOWN_ON_GREENPLUM, withFactsOfSnapshot } from './greenplum/snapshot-facts.js'
 import { guarded } from './guarded.js'
 import { type LockedStream, lockStreams, type RelationName } from './lock-streams.js'
+import { observeActivity, withoutPrepared } from './cursor-activity.js'
 import { readHorizonAge, startSnapshot } from './position.js'
 import { checkQuery, describeQuery } from './query-stream.js'
 import { ReaderPool } from './reader-pool.js'
@@ -43,6 +44,8 @@ export async function openParts(
   const requests = await Promise.all(
     streams.map(async (stream) => ({ stream, relations: await relationsOf(stream, prepared) })),
   )
+  const observed = greenplum === null && options.snapshot.observeActivity === true
+  const activity = observed ? await observeActivity(leader) : null
   const usesSearchPath = streams.some((stream) => stream.kind === 'query')
   await beginReading(leader, { lockTimeoutMs: limits.lockTimeoutMs })
   const { locked, failed } = await lockStreams(leader, requests, {
@@ -54,6 +57,7 @@ export async function openParts(
     greenplum === null
       ? { ...(await startSnapshot(leader, readers > 0)), held: null }
       : await startGreenplumSnapshot(leader, { mayExport: readers > 0, limits })
+  const inFlight = activity === null ? null : await withoutPrepared(leader, activity)
   const size = context.standby ? 0 : readers
   const verified = await verifyStreams(leader, context, locked, {
     rowSecurityOn: options.snapshot.rowSecurityOn ?? new Set(),
@@ -69,6 +73,7 @@ export async function openParts(
     id: exported ?? facts.contents,
     position,
     horizon: facts.horizon,
+    inFlight: greenplum === null ? inFlight : UNKNOWN_ON_GREENPLUM,
     horizonAgeSeconds: held === null ? await readHorizonAge(leader, context, facts) : null,
     streams: verified.streams.map((stream) => withFactsOfSnapshot(stream, context, prepared)),
     failed: [...failed, ...verified.failed],

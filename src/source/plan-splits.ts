@@ -16,7 +16,7 @@
 import type { CatalogStream, GreenplumFacts } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
 import type { SplitRange } from '../model/split-range.js'
-import { XMIN_FIELD, type Split, type StreamRead } from './contract.js'
+import { VERSION_FIELD, XMIN_FIELD, type Split, type StreamRead } from './contract.js'
 import type { ReadSettings } from './read-settings.js'
 import { selectSql } from './read-sql.js'
 import { type KeyBounds, rangeColumn, type Survey } from './survey-stream.js'
@@ -66,6 +66,15 @@ export function planSplits(read: StreamRead, options: PlanOptions): readonly Spl
       unrepresentable: 'error',
     })
   }
+  if (read.rows.kind === 'cursor' && read.rows.versions !== null) {
+    decoded.push({
+      name: VERSION_FIELD,
+      type: { kind: 'int', bits: 64 },
+      nullable: true,
+      wire: 'int8',
+      unrepresentable: 'error',
+    })
+  }
   const given = read.rows.kind === 'full' ? read.rows.ranges : undefined
   const ranges = given ?? divide(read, options)
   return ranges.map((range, index) => ({
@@ -73,7 +82,7 @@ export function planSplits(read: StreamRead, options: PlanOptions): readonly Spl
     index,
     range,
     method: read.method ?? 'copy',
-    selectSql: selectSql(read, range),
+    selectSql: selectSql(read, range, options.serverVersion),
     columns: decoded,
     maxFieldBytes: limits.maxFieldBytes,
     batchBytes: limits.batchBytes,
@@ -81,7 +90,7 @@ export function planSplits(read: StreamRead, options: PlanOptions): readonly Spl
     stallTimeoutMs: limits.stallTimeoutMs,
     maxReadBytesPerSecond: limits.maxReadBytesPerSecond,
     ...options.settings,
-    ...(keepsItsOrder(stream) ? { repeatable: true } : {}),
+    ...(read.rows.kind !== 'cursor' && keepsItsOrder(stream) ? { repeatable: true } : {}),
   }))
 }
 
@@ -100,7 +109,8 @@ export function whatToAsk(
   { serverVersion, readers }: Pick<PlanOptions, 'serverVersion' | 'readers'>,
 ): 'scan' | 'key_bounds' | null {
   const { stream } = read
-  if (read.rows.kind === 'full' && read.rows.ranges !== undefined) return null
+  if (read.rows.kind === 'cursor' || (read.rows.kind === 'full' && read.rows.ranges !== undefined))
+    return null
   if (canReadByBlocks(stream, serverVersion))
     return read.where !== null && stream.bytes >= 2 * MIN_SPLIT_BYTES ? 'scan' : null
   const byKey =
@@ -115,6 +125,8 @@ export function whatToAsk(
 function divide(read: StreamRead, options: PlanOptions): readonly SplitRange[] {
   const { stream } = read
   const { survey } = options
+  // In one order.
+  if (read.rows.kind === 'cursor') return [{ kind: 'all' }]
   if (stream.greenplum !== undefined) return divideSegments(stream.greenplum, stream.bytes, options)
   if (!survey.sequential) return [{ kind: 'all' }]
   if (canReadByBlocks(stream, options.serverVersion)) return divideBlocks(stream, options)

@@ -1,10 +1,8 @@
 /** The PostgreSQL source: connections, and what the contract asks of them. */
 import type { Catalog, CatalogStream } from '../model/catalog.js'
-import { TrunklineError } from '../model/error.js'
 import { silentLogger, type Logger } from '../model/log.js'
 import type { Limits, Selection } from '../model/sync-spec.js'
 import { DEFAULT_LIMITS } from '../model/thresholds.js'
-import { connect } from '../postgres/connect.js'
 import type { ConnectionObserver } from '../postgres/connection-observer.js'
 import { divideBudget } from '../postgres/connection-budget.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
@@ -13,28 +11,33 @@ import { greenplumOf } from '../postgres/dialect.js'
 import { describeConnection } from '../postgres/resolve-connection.js'
 import { beginReading, sessionPreamble } from '../postgres/session.js'
 import { checkSource, refusePrivileged } from './check-source.js'
+import { resolveCursor } from './cursor-field.js'
 import { mapColumns } from './column-mapping.js'
 import type {
-  DiscoverOptions,
   CheckOptions,
-  ReadColumn,
+  ConnectionStatus,
+  Contact,
+  DiscoverOptions,
   HealthOptions,
+  ReadColumn,
+  ResolvedCursor,
   Snapshot,
   SnapshotOptions,
   Source,
   SourceCheck,
-  TypeOptions,
   SourceHealth,
+  TypeOptions,
 } from './contract.js'
 import { readContext, readRelations, readStreams } from './discover.js'
-import { openParts } from './open-snapshot.js'
 import { probeHealth } from './health.js'
+import { openParts } from './open-snapshot.js'
 import { explainingStall } from './greenplum/queue.js'
 import { findReaderFile } from './reader-file.js'
 import { describeQuery } from './query-stream.js'
 import { emptySelection, selectRelations } from './selection.js'
 import { formSnapshotGroups, lockBudget } from './snapshot-groups.js'
 import { PostgresSnapshot } from './snapshot.js'
+import { SourceConnections } from './source-connections.js'
 import { checkCondition } from './where-check.js'
 
 export interface PostgresSourceOptions {
@@ -48,6 +51,8 @@ export interface PostgresSourceOptions {
   readonly searchPath?: readonly string[]
   /** Told what happens to connections, those of reader threads included. */
   readonly observer?: ConnectionObserver
+  /** Default: as it comes. */
+  readonly contact?: Contact
 }
 
 /** Connects when something is asked for, not before. */
@@ -61,39 +66,43 @@ export function createPostgresSource(
 class PostgresSource implements Source {
   readonly description: string
   readonly database: string
-  readonly #settings: ConnectionSettings
   readonly #options: PostgresSourceOptions
   readonly #logger: Logger
   readonly #limits: Limits
-  /** At most one connection is kept between two uses. */
-  #idle: Connection | null = null
-  readonly #snapshots = new Set<Snapshot>()
-  #closed = false
+  readonly #connections: SourceConnections
+  readonly #snapshots = new Set<PostgresSnapshot>()
   /** Known from discovery; only a restart of the server changes it. */
   #lockSlots: number | null = null
 
   constructor(settings: ConnectionSettings, options: PostgresSourceOptions) {
-    this.#settings = settings
     this.#options = options
     this.#logger = options.logger ?? silentLogger
     this.#limits = options.limits ?? DEFAULT_LIMITS
+    this.#connections = new SourceConnections({
+      settings,
+      limits: this.#limits,
+      logger: this.#logger,
+      password: options.password,
+      observer: options.observer,
+      contact: options.contact,
+    })
     this.description = describeConnection(settings)
     this.database = settings.database
   }
 
   async check(options: CheckOptions = {}): Promise<SourceCheck> {
-    return this.#borrow(options.signal, (connection) =>
+    return this.#connections.borrow(options.signal, (connection) =>
       checkSource(connection, { ...options, stallTimeoutMs: this.#limits.stallTimeoutMs }),
     )
   }
 
   async health(options: HealthOptions = {}): Promise<SourceHealth> {
-    return probeHealth((signal, work) => this.#borrow(signal, work), options)
+    return probeHealth((signal, work) => this.#connections.borrow(signal, work), options)
   }
 
   async discover(selection: Selection, options: DiscoverOptions = {}): Promise<Catalog> {
     const { queries = [] } = options
-    return this.#borrow(options.signal, async (connection) => {
+    return this.#connections.borrow(options.signal, async (connection) => {
       const { lockTimeoutMs, stallTimeoutMs } = this.#limits
       const greenplum = greenplumOf(connection)
       const begin = sessionPreamble(connection.serverVersion, {
@@ -140,49 +149,58 @@ class PostgresSource implements Source {
 
   async openSnapshot(streams: readonly CatalogStream[], options: SnapshotOptions): Promise<Snapshot> {
     options.signal?.throwIfAborted()
-    const budget = divideBudget(options.limits.maxConnections)
-    const readers = Math.min(options.readers, budget.readers)
-    const leader = await this.#take(options.signal)
-    const onAbort = (): void => {
-      leader.destroy()
-    }
-    options.signal?.addEventListener('abort', onAbort, { once: true })
-    try {
-      const parts = await openParts(streams, {
-        leader,
-        readers,
-        reader: async () => ({
-          file: findReaderFile(this.#options.readerWorker),
-          connection: await this.#readerSettings(leader),
-          ...this.#observing(),
-        }),
-        snapshot: options,
-        searchPath: this.#options.searchPath ?? [],
-        logger: this.#logger,
-      })
-      const snapshot: Snapshot = new PostgresSnapshot({
-        ...parts,
-        openSide: budget.side ? () => this.#connectAgain(leader, 'watch') : null,
-        release: async (connections) => {
-          this.#snapshots.delete(snapshot)
-          await this.#giveBack(connections)
-        },
-      })
-      this.#snapshots.add(snapshot)
-      return snapshot
-    } catch (error) {
-      leader.destroy()
-      throw options.signal?.aborted === true ? options.signal.reason : error
-    } finally {
-      options.signal?.removeEventListener('abort', onAbort)
-    }
+    const { maxConnections } = options.limits
+    const budget = divideBudget(maxConnections)
+    const connections = this.#connections
+    connections.allow(maxConnections)
+    return connections.begin(options.signal, async (leader) => {
+      const leases = [...(await connections.reserve(Math.min(options.readers, budget.readers)))]
+      const release = (): void => {
+        for (const lease of leases) lease.release()
+      }
+      try {
+        const parts = await openParts(streams, {
+          leader,
+          readers: leases.length,
+          reader: async () => ({
+            file: findReaderFile(this.#options.readerWorker),
+            connection: await connections.readerSettings(leader),
+            ...(this.#options.observer === undefined ? {} : { observer: this.#options.observer }),
+          }),
+          snapshot: options,
+          searchPath: this.#options.searchPath ?? [],
+          logger: this.#logger,
+        })
+        const openSide = async (): Promise<Connection | null> => {
+          const beside = await connections.openBeside(leader, 'watch')
+          if (beside === null) return null
+          leases.push(beside.lease)
+          return beside.connection
+        }
+        const snapshot: PostgresSnapshot = new PostgresSnapshot({
+          ...parts,
+          openSide: budget.side ? openSide : null,
+          release: async ([, ...others]) => {
+            this.#snapshots.delete(snapshot)
+            await Promise.all(others.map((connection) => connection.close()))
+            release()
+            await connections.giveBack(leader)
+          },
+        })
+        this.#snapshots.add(snapshot)
+        return snapshot
+      } catch (error) {
+        release()
+        throw error
+      }
+    })
   }
 
   async formSnapshotGroups(
     streams: readonly CatalogStream[],
   ): Promise<readonly (readonly CatalogStream[])[]> {
     if (streams.length === 0) return []
-    this.#lockSlots ??= await this.#borrow(undefined, async (connection) => {
+    this.#lockSlots ??= await this.#connections.borrow(undefined, async (connection) => {
       const context = await readContext(connection)
       return Number(context.lock_slots)
     })
@@ -194,98 +212,37 @@ class PostgresSource implements Source {
     where: string,
     options: { readonly stable: boolean },
   ): Promise<void> {
-    await this.#borrow(undefined, (connection) =>
-      inTransaction(connection, this.#limits, () =>
-        checkCondition(connection, stream, where, {
-          ...options,
-          searchPath: stream.kind === 'query' ? (this.#options.searchPath ?? []) : [],
-        }),
-      ),
+    const settings = {
+      ...options,
+      searchPath: stream.kind === 'query' ? (this.#options.searchPath ?? []) : [],
+    }
+    const [snapshot] = this.#snapshots
+    // A run that has all its connections in use asks on one of them.
+    if (snapshot !== undefined && !this.#connections.hasRoom)
+      return snapshot.checkWhere(stream, where, settings)
+    await this.#connections.borrow(undefined, (connection) =>
+      inTransaction(connection, this.#limits, () => checkCondition(connection, stream, where, settings)),
     )
   }
 
+  resolveCursor(
+    stream: CatalogStream,
+    cursor: { readonly field: string; readonly start: string | null },
+  ): Promise<ResolvedCursor | null> {
+    return resolveCursor(stream, cursor)
+  }
+
+  connectionStatus(): ConnectionStatus {
+    return this.#connections.status
+  }
+
   async close(): Promise<void> {
-    this.#closed = true
     for (const snapshot of this.#snapshots) await snapshot.close()
-    await this.#idle?.close()
-    this.#idle = null
+    await this.#connections.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
-  }
-
-  /** The connection is dropped when `work` fails, whatever it left behind. */
-  async #borrow<Result>(
-    signal: AbortSignal | undefined,
-    work: (connection: Connection) => Promise<Result>,
-  ): Promise<Result> {
-    const connection = await this.#take(signal)
-    const onAbort = (): void => {
-      connection.destroy()
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
-    try {
-      const result = await work(connection)
-      await this.#keep(connection)
-      return result
-    } catch (error) {
-      await connection.close()
-      throw signal?.aborted === true ? signal.reason : error
-    } finally {
-      signal?.removeEventListener('abort', onAbort)
-    }
-  }
-
-  async #take(signal: AbortSignal | undefined): Promise<Connection> {
-    if (this.#closed) throw new TrunklineError('INTERNAL', 'The source is closed.')
-    const idle = this.#idle
-    this.#idle = null
-    if (idle !== null && !idle.lost.aborted) return idle
-    const { password } = this.#options
-    return connect(this.#settings, {
-      logger: this.#logger,
-      ...(signal === undefined ? {} : { signal }),
-      ...(password === undefined ? {} : { password }),
-      ...this.#observing(),
-    })
-  }
-
-  async #connectAgain(leader: Connection, purpose: string): Promise<Connection> {
-    const { password } = this.#options
-    return connect(leader.settings, {
-      applicationName: `${leader.settings.applicationName} ${purpose}`,
-      ...(password === undefined ? {} : { password }),
-      ...this.#observing(),
-    })
-  }
-
-  #observing(): { readonly observer?: ConnectionObserver } {
-    const { observer } = this.#options
-    return observer === undefined ? {} : { observer }
-  }
-
-  /** A password that is asked for by a function cannot be asked for in another thread. */
-  async #readerSettings(leader: Connection): Promise<ConnectionSettings> {
-    const password = await this.#options.password?.()
-    return password === undefined ? leader.settings : { ...leader.settings, password }
-  }
-
-  async #keep(connection: Connection): Promise<void> {
-    if (this.#closed || this.#idle !== null || connection.lost.aborted) await connection.close()
-    else this.#idle = connection
-  }
-
-  async #giveBack(connections: readonly Connection[]): Promise<void> {
-    const [leader, ...others] = connections
-    await Promise.all(others.map((connection) => connection.close()))
-    if (leader === undefined) return
-    try {
-      await leader.execute('ROLLBACK')
-      await this.#keep(leader)
-    } catch {
-      leader.destroy()
-    }
   }
 }
 

@@ -3,8 +3,13 @@ import { XMIN_FIELD, type ReadColumn, type RowWindow, type StreamRead } from './
 import type { CatalogStream } from '../model/catalog.js'
 import { formatXid8, xidWindow } from '../model/xid.js'
 import { unreachable } from '../model/column-type.js'
+import type { CursorColumn } from '../model/cursor.js'
 import type { SplitRange } from '../model/split-range.js'
+import { cursorRangeSql, cursorSql, versionSql } from './cursor-sql.js'
 import { quoteIdent, quoteLiteral, quoteQualified } from '../postgres/quote.js'
+
+/** What a configured SELECT is called in ours. */
+const QUERY = 'query'
 
 const LOW_32_BITS = 4_294_967_295n
 /** Ids below are not of transactions. */
@@ -90,15 +95,28 @@ export function copySql(selectSql: string): string {
 }
 
 /** The rows of the range that `read` asks for. */
-export function selectSql(read: StreamRead, range: SplitRange): string {
+export function selectSql(read: StreamRead, range: SplitRange, serverVersion = 0): string {
   const columns = read.columns.map(columnSql)
   if (read.withXmin) columns.push(`xmin AS ${quoteIdent(XMIN_FIELD)}`)
+  const { rows } = read
+  const byCursor = rows.kind === 'cursor' ? rows : null
+  if (byCursor !== null && byCursor.versions !== null) {
+    columns.push(versionSql(byCursor.range, byCursor.versions, read.columns, serverVersion))
+  }
   const conditions = [
     rangeSql(read.stream, range),
     userWhere(read.where),
-    read.rows.kind === 'since' ? windowSql(read.rows.window) : null,
+    rows.kind === 'since' ? windowSql(rows.window) : null,
+    byCursor === null ? null : cursorRangeSql(byCursor.range),
   ]
-  return `SELECT ${columns.join(', ')} FROM ${fromSql(read.stream)}${whereSql(conditions)}`
+  const order = byCursor === null ? '' : orderSql(read.stream, byCursor.range.column)
+  return `SELECT ${columns.join(', ')} FROM ${fromSql(read.stream)}${whereSql(conditions)}${order}`
+}
+
+/** Qualified: a bare name would mean what the SELECT makes of the column, which can be its text. */
+function orderSql(stream: CatalogStream, column: CursorColumn): string {
+  const rows = stream.sql === null ? quoteQualified(stream.schema, stream.table) : quoteIdent(QUERY)
+  return ` ORDER BY ${rows}.${cursorSql(column)}`
 }
 
 /**
@@ -148,7 +166,7 @@ function keyLiteral(stream: CatalogStream, name: string, value: string | undefin
  * A line break ends a comment that a query might end with.
  */
 export function fromSql(stream: CatalogStream): string {
-  if (stream.sql !== null) return `(\n${stream.sql}\n) AS ${quoteIdent('query')}`
+  if (stream.sql !== null) return `(\n${stream.sql}\n) AS ${quoteIdent(QUERY)}`
   return quoteQualified(stream.schema, stream.table)
 }
 
@@ -157,11 +175,11 @@ function columnSql(column: ReadColumn): string {
   return column.expression === name ? name : `${column.expression} AS ${name}`
 }
 
-function userWhere(where: string | null): string | null {
+export function userWhere(where: string | null): string | null {
   return where === null ? null : `(\n${where}\n)`
 }
 
-function whereSql(conditions: readonly (string | null)[]): string {
+export function whereSql(conditions: readonly (string | null)[]): string {
   const present = conditions.filter((condition) => condition !== null)
   return present.length === 0 ? '' : ` WHERE ${present.join(' AND ')}`
 }

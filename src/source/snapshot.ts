@@ -20,10 +20,8 @@ import type {
 } from './contract.js'
 import { cursorBoundsSql, cursorCountSql } from './cursor-count-sql.js'
 import { awaitFlushed } from './durability.js'
+import { guarded } from './guarded.js'
 import { watchAsGoodGuest } from './good-guest.js'
-import { WAITERS_SQL as GREENPLUM_WAITERS_SQL } from './greenplum/catalog-sql.js'
-import { assertHeld, type HeldTransaction } from './greenplum/leader.js'
-import { awaitSlot, explainStall } from './greenplum/queue.js'
 import { WAITERS_SQL as GREENPLUM_WAITERS_SQL } from './greenplum/catalog-sql.js'
 import { assertHeld, type HeldTransaction } from './greenplum/leader.js'
 import { awaitSlot, explainStall } from './greenplum/queue.js'
@@ -39,7 +37,7 @@ import type { ReaderPool } from './reader-pool.js'
 import { startReplay, type Given } from './replay.js'
 import { isReadSequentially, NO_SURVEY, rangeColumn, readKeyBounds, type Survey } from './survey-stream.js'
 import { assertTreeUnchanged } from './tree-check.js'
-import { assertCondition } from './where-check.js'
+import { assertCondition, checkCondition, type ConditionRules } from './where-check.js'
 
 interface CountRow {
   readonly total: string
@@ -63,7 +61,7 @@ export interface SnapshotParts {
   readonly failed: readonly { readonly stream: string; readonly error: unknown }[]
   readonly leader: Connection
   /** Opens a connection for the watch; null where the budget has none. */
-  readonly openSide: (() => Promise<Connection>) | null
+  readonly openSide: (() => Promise<Connection | null>) | null
   /** Null where the leader reads. */
   readonly readers: ReaderPool | null
   /** Bytes of a block of the server. */
@@ -75,8 +73,6 @@ export interface SnapshotParts {
   readonly logger: Logger
   /** On Greenplum, whose snapshot is only as long what it was as the leader's transaction lasts; null elsewhere. */
   readonly held: HeldTransaction | null
-  /** On Greenplum, whose snapshot is only as long what it was as the leader's transaction lasts; null elsewhere. */
-  readonly held: HeldTransaction | null
   /** False where the server has no flush position to ask for. */
   readonly canAwaitFlush: boolean
   /** Gives connections back, or to nobody when they are broken. */
@@ -85,8 +81,6 @@ export interface SnapshotParts {
 
 /** Before, a long list of values is compared one by one. */
 const FIRST_WITH_HASHED_LISTS = 140_000
-/** Before, a partition joins a table of Greenplum only under a lock that ours is in the way of. */
-const FIRST_WITH_ATTACHED_PARTITIONS = 120_000
 /** Before, a partition joins a table of Greenplum only under a lock that ours is in the way of. */
 const FIRST_WITH_ATTACHED_PARTITIONS = 120_000
 
@@ -128,7 +122,6 @@ export class PostgresSnapshot implements Snapshot {
       logger: parts.logger,
       backendPids: () => [parts.leader.backendPid, ...(parts.readers?.backendPids ?? [])],
       ask: (sql, values) => this.#ask(sql, values),
-      ...(parts.held === null ? {} : { waitersSql: GREENPLUM_WAITERS_SQL }),
       ...(parts.held === null ? {} : { waitersSql: GREENPLUM_WAITERS_SQL }),
       ping: () => this.#ping(),
       giveUp: (reason) => {
@@ -201,6 +194,13 @@ export class PostgresSnapshot implements Snapshot {
       withReadSettings(leader, this.#settings(stream), () =>
         cancellable(leader, active, () => leader.query<CursorBound>(sql)),
       ),
+    )
+  }
+
+  /** As the source does it, on the leader, when there is no other connection. */
+  async checkWhere(stream: CatalogStream, where: string, rules: ConditionRules): Promise<void> {
+    await this.#onLeader(undefined, (leader) =>
+      guarded(leader, () => checkCondition(leader, stream, where, rules)),
     )
   }
 

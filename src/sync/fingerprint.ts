@@ -8,8 +8,12 @@ import { isWindowUsable, parseLsn, parseXid8, type Xid8 } from '../model/xid.js'
 import type { ReadColumn, RowWindow } from '../source/contract.js'
 import { fingerprintTransforms } from '../transform/transform-spec.js'
 import { fingerprintColumn, ownColumns, type LandedColumns } from './column-fingerprint.js'
-import type { StreamPlan } from './plan.js'
+import { beginByCursor, beginsByCursor, goOnByCursor, type CursorAudit } from './cursor-load.js'
+import { horizonObstacle, type StreamPlan } from './plan.js'
 import { applySchemaPolicy } from './schema-change.js'
+
+/** A checkpoint that a run can go on from. */
+type SavedPosition = Exclude<Checkpoint, { readonly kind: 'full' }>
 
 /** What a run does with a stream. */
 export type Load =
@@ -29,6 +33,23 @@ export type Load =
       readonly reconcile: boolean
       readonly warnings: readonly string[]
     }
+  /** What lies at or above a position of the cursor, in its order. */
+  | {
+      readonly kind: 'cursor'
+      /** Null reads everything. */
+      readonly from: string | null
+      /** The greatest value landed before. */
+      readonly since: string | null
+      /** As in the checkpoint: what an append may meet again. */
+      readonly versions: string | null
+      /** What everything was landed up to, by transaction id; null where rows have none. */
+      readonly horizon: string | null
+      readonly audited: CursorAudit | null
+      /** Why all rows are read, into a new generation; null where it goes on. */
+      readonly fresh: string | null
+      readonly change: LandedColumns
+      readonly warnings: readonly string[]
+    }
 
 export interface LoadInput {
   readonly plan: StreamPlan
@@ -42,7 +63,15 @@ export interface LoadInput {
  * @throws SOURCE_CHANGED, SOURCE_REWOUND, SCHEMA_FROZEN where going on needs a person's word, SOURCE_PRESSURE where a
  * standby has yet to replay what was already copied.
  */
-export function decideLoad({ plan, position, saved, acceptNewSource }: LoadInput): Load {
+export function decideLoad(input: LoadInput): Load {
+  const load = decide(input)
+  // All rows as well, and in their order: so the load is saved on its way, or what an append has to remember is found.
+  return load.kind === 'new_generation' && beginsByCursor(input.plan)
+    ? beginByCursor(load.columns, load.reason)
+    : load
+}
+
+function decide({ plan, position, saved, acceptNewSource }: LoadInput): Load {
   if (saved === null) {
     if (plan.dated) return { kind: 'dated_copy', change: { columns: plan.columns, added: [] } }
     return { kind: 'new_generation', reason: 'It has not been loaded before.', columns: plan.columns }
@@ -79,7 +108,7 @@ export function decideLoad({ plan, position, saved, acceptNewSource }: LoadInput
     return stopOrReload(plan, shape.change.columns, shape.incompatible, 'SCHEMA_FROZEN')
   }
   if (saved.kind === 'full') return reload(plan, shape.change, 'The last run saved no horizon to go on from.')
-  if ((saved.seen !== undefined) !== (plan.landing === 'append')) {
+  if (landedOnce(saved) !== (plan.landing === 'append')) {
     return {
       kind: 'new_generation',
       reason: `It lands by ${plan.landing} now.`,
@@ -101,7 +130,11 @@ export function decideLoad({ plan, position, saved, acceptNewSource }: LoadInput
   }
   if (shape.reload !== null) return reload(plan, shape.change, shape.reload)
 
-  const horizon = parseXid8(saved.horizon)
+  const byCursor = goOnByCursor(plan, saved, shape)
+  if (byCursor !== null) return byCursor
+  const known = horizonToGoOnFrom(plan, saved)
+  if (known === null) return reload(plan, shape.change, 'The last run saved no position to go on from.')
+  const horizon = parseXid8(known)
   const xmax = parseXid8(position.xmax)
   if (!isWindowUsable(horizon, xmax)) {
     const reason = 'More than 2^31 transactions have passed since the last run, so row ages are ambiguous.'
@@ -110,9 +143,19 @@ export function decideLoad({ plan, position, saved, acceptNewSource }: LoadInput
   return since(plan, saved, horizon, xmax, shape.change, shape.warnings)
 }
 
+function landedOnce(saved: SavedPosition): boolean {
+  return saved.seen !== undefined || (saved.kind === 'cursor' && saved.versions !== undefined)
+}
+
+/** Null where it cannot be gone on by transaction id: of an append, what was landed must be known by it as well. */
+export function horizonToGoOnFrom(plan: StreamPlan, saved: SavedPosition): string | null {
+  if (horizonObstacle(plan.stream) !== null) return null
+  return plan.landing === 'append' && saved.seen === undefined ? null : saved.horizon
+}
+
 function since(
   plan: StreamPlan,
-  saved: Checkpoint & { kind: 'horizon' },
+  saved: SavedPosition,
   horizon: Xid8,
   xmax: Xid8,
   change: LandedColumns,
@@ -197,7 +240,7 @@ export function comparePositions(saved: Checkpoint, now: SourcePosition): TimeCo
   // A primary counts ids it has handed out and not logged yet; a standby that replayed as far may not know of them, but it
   // knows every id below the horizon.
   const floor =
-    now.standby && saved.kind === 'horizon'
+    now.standby && saved.kind !== 'full' && saved.horizon !== null
       ? parseXid8(saved.horizon)
       : now.standby
         ? 0n

@@ -4,9 +4,12 @@ import type { Deletes, Landing, Mode, SyncSpec } from '../model/sync-spec.js'
 import { LARGE_HEAP_BYTES } from '../model/thresholds.js'
 import type { Destination, StreamState, TableName } from '../destination/contract.js'
 import type { Source } from '../source/contract.js'
+import { resolveCursor } from './cursor-plan.js'
 import { nameTables, printTable } from './naming.js'
 import { planStream, type StreamPlan } from './plan.js'
 import { namedQueries } from './resolve-options.js'
+import { goOnByCursor } from './cursor-load.js'
+import { horizonToGoOnFrom } from './fingerprint.js'
 import { applySchemaPolicy } from './schema-change.js'
 import { resolveWithHooks } from './stream-hooks.js'
 
@@ -75,6 +78,7 @@ export async function planSync({ source, destination, spec, signal }: PlanSyncOp
       const table = naming.tables.get(stream.name)
       if (table === undefined) throw naming.errors.get(stream.name) ?? unnamed(stream.name)
       const plan = planStream({
+        cursor: await resolveCursor(source, stream, options),
         stream,
         options,
         table,
@@ -110,7 +114,7 @@ export async function planSync({ source, destination, spec, signal }: PlanSyncOp
       (sum, entry) => (entry.kind === 'planned' && entry.next === 'full' ? sum + entry.bytesScanned : sum),
       0,
     ),
-    warnings: check.warnings,
+    warnings: [...check.warnings, ...resolved.leftOut],
   }
 }
 
@@ -154,10 +158,17 @@ function nextLoad(
   if (anew !== null) return { kind: 'full', reason: anew }
   if (checkpoint.kind === 'full')
     return { kind: 'full', reason: 'The last run saved no horizon to go on from.' }
+  const byCursor = goOnByCursor(plan, checkpoint, shape)
   if (checkpoint.stream.oid !== plan.stream.oid) {
     return { kind: 'full', reason: 'The table was dropped and created again.' }
   }
-  return { kind: 'changes', reason: `Since transaction ${checkpoint.horizon}.` }
+  if (byCursor !== null && plan.cursor !== null) {
+    const from = byCursor.from === null ? 'All rows' : `From ${byCursor.from} on`
+    return { kind: 'changes', reason: `${from}, by "${plan.cursor.column.name}".` }
+  }
+  const horizon = horizonToGoOnFrom(plan, checkpoint)
+  if (horizon === null) return { kind: 'full', reason: 'The last run saved no position to go on from.' }
+  return { kind: 'changes', reason: `Since transaction ${horizon}.` }
 }
 
 function unnamed(stream: string): TrunklineError {

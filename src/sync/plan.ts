@@ -15,10 +15,11 @@ import type {
   StreamOptions,
 } from '../model/sync-spec.js'
 import type { DestinationCapabilities, TableName } from '../destination/contract.js'
-import type { ReadColumn, Source } from '../source/contract.js'
+import type { ReadColumn, ResolvedCursor, Source } from '../source/contract.js'
 import { describeTransforms, type TransformSpec } from '../transform/transform-spec.js'
 import { printTable } from './naming.js'
 import { chooseTransform, keyAfterMasks } from './plan-transform.js'
+import { planCursor, type CursorPlan } from './cursor-plan.js'
 import { promiseFor } from './promise.js'
 import { rowsAtOnce } from './rows-at-once.js'
 
@@ -35,7 +36,10 @@ export interface StreamPlan {
   /** That the key is unique is a person's word, not an index's, or its values land with a loss. */
   readonly keyDeclared: boolean
   readonly columns: readonly ReadColumn[]
+  /** With the start of the cursor. */
   readonly where: string | null
+  /** Null for a stream that is not read by a cursor. */
+  readonly cursor: CursorPlan | null
   /** Each run adds a whole copy, told apart by the instant of the run. */
   readonly dated: boolean
   readonly onSchemaChange: OnSchemaChange
@@ -59,12 +63,13 @@ export interface PlanInput {
   readonly capabilities: DestinationCapabilities
   readonly mapColumns: Source['mapColumns']
   readonly limits: Limits
+  /** What `cursor_field` names, as `resolveCursor` gives it; absent or null without one. */
+  readonly cursor?: ResolvedCursor | null
 }
 
 /** @throws TrunklineError that says what to do: KEY_MISSING, STREAM_UNSUPPORTED, CONFIG_INVALID, CONFIG_UNSUPPORTED, … */
 export function planStream(input: PlanInput): StreamPlan {
   const { stream, options, table, capabilities } = input
-  refuseUnavailable(stream, options)
   const selected = chooseColumns(stream, options)
   const { transform, columns: chosen } = chooseTransform(stream, options, selected, capabilities)
   const found = chooseKey(stream, options, chosen, input.savedKey)
@@ -72,6 +77,7 @@ export function planStream(input: PlanInput): StreamPlan {
   const landing = chooseLanding(stream, options, mode, found, capabilities)
   const key = keyAfterMasks(stream, transform, found, landing)
   const warnings: string[] = []
+  const cursor = chooseCursor(input, { mode, landing, warnings })
   let deletes = chooseDeletes(options, mode, landing)
   if (stream.rowSecurity && deletes !== 'ignore' && landing === 'upsert') {
     deletes = 'ignore'
@@ -98,7 +104,7 @@ export function planStream(input: PlanInput): StreamPlan {
   return {
     stream,
     mode: landing === 'replace' ? 'full_refresh' : mode,
-    reason,
+    reason: cursor === null ? reason : cursor.reason,
     landing,
     deletes,
     table,
@@ -108,7 +114,8 @@ export function planStream(input: PlanInput): StreamPlan {
       stream.key?.from === 'declared' ||
       lossy.some((column) => key?.includes(column.field.name)),
     columns,
-    where: options.where ?? null,
+    where: bothConditions(options.where, cursor === null ? undefined : input.cursor?.afterStart),
+    cursor,
     dated: mode === 'full_refresh' && landing === 'append',
     onSchemaChange,
     readMethod,
@@ -122,6 +129,7 @@ export function planStream(input: PlanInput): StreamPlan {
       landing,
       deletes,
       where: options.where ?? null,
+      cursor,
       excludedColumns: excluded,
       lossyColumns: lossy.map((column) => column.field.name),
       widened: options.typeProfile === 'widened',
@@ -133,6 +141,33 @@ export function planStream(input: PlanInput): StreamPlan {
     losses: lossy.map((column) => `${column.field.name}: ${column.loss ?? ''}`),
     warnings,
   }
+}
+
+function chooseCursor(
+  { stream, options, cursor = null }: PlanInput,
+  chosen: { readonly mode: Mode; readonly landing: Landing; readonly warnings: string[] },
+): CursorPlan | null {
+  const { mode, landing, warnings } = chosen
+  if (cursor === null) return null
+  if (landing === 'replace' || mode !== 'incremental') {
+    if (mode !== 'incremental') warnings.push(`\`cursor_field\` has no effect in mode ${mode}.`)
+    return null
+  }
+  const plan = planCursor({ stream, options, resolved: cursor, landing, obstacle: horizonObstacle(stream) })
+  if (options.auditEvery !== undefined && plan.auditEvery === null && plan.bound !== 'xmin') {
+    warnings.push(
+      landing === 'append'
+        ? '`audit_every` has no effect: rows that were appended cannot be repaired.'
+        : '`audit_every` has no effect: rows without transaction ids cannot be searched by them.',
+    )
+  }
+  return plan
+}
+
+/** A line break ends a comment that a condition might end with. */
+function bothConditions(where: string | undefined, afterStart: string | null | undefined): string | null {
+  if (afterStart === null || afterStart === undefined) return where ?? null
+  return where === undefined ? afterStart : `(${where}\n) AND ${afterStart}`
 }
 
 /** Why the horizon cannot be used with this relation; null where it can. */
@@ -161,20 +196,6 @@ export function horizonObstacle(stream: CatalogStream): string | null {
   }
   if (!stream.tablePrivilege) return 'the role may read columns but not the whole table'
   return null
-}
-
-function refuseUnavailable(stream: CatalogStream, options: StreamOptions): void {
-  const context = { stream: stream.name }
-  if (options.cursorField !== undefined) {
-    throw new TrunklineError(
-      'CONFIG_UNSUPPORTED',
-      `${stream.name}: \`cursor_field\` is not supported by this version.`,
-      {
-        hint: 'Use `mode: mirror`, or `mode: incremental` without `cursor_field`: both find changed rows by transaction id, late commits included, and need no cursor.',
-        context: { ...context, field: options.cursorField },
-      },
-    )
-  }
 }
 
 function chooseColumns(stream: CatalogStream, options: StreamOptions): readonly CatalogColumn[] {
@@ -285,6 +306,9 @@ function chooseMode(
   const obstacle = horizonObstacle(stream)
   const canUpsert = capabilities.landings.has('upsert') && capabilities.deletes
   if (options.mode === undefined) {
+    if (options.cursorField !== undefined && options.landing !== 'replace') {
+      return { mode: 'incremental', reason: 'It has a cursor field.' }
+    }
     if (options.landing === 'replace') {
       return { mode: 'full_refresh', reason: 'Landing `replace` reads the whole stream each run.' }
     }
@@ -307,13 +331,15 @@ function chooseMode(
     return { mode: 'mirror', reason: 'Changed rows are found by transaction id, deletes by count and key.' }
   }
   if (options.mode !== 'full_refresh' && options.landing !== 'replace') {
-    if (obstacle !== null) {
+    const byCursor = options.mode === 'incremental' && options.cursorField !== undefined
+    if (obstacle !== null && !byCursor) {
+      const incremental = options.mode === 'incremental'
       throw new TrunklineError(
         'STREAM_UNSUPPORTED',
         `${stream.name} cannot be read in mode ${options.mode}: ${obstacle}.`,
         {
-          hint: `Set \`mode: full_refresh\` for it.`,
-          context: { stream: stream.name },
+          hint: `Set \`mode: full_refresh\` for it${incremental ? ', or `cursor_field` to a column that rises with every change' : ''}.`,
+          context: { stream: stream.name, ...(incremental ? { field: 'cursor_field' } : {}) },
         },
       )
     }
@@ -372,7 +398,8 @@ function defaultLanding(mode: Mode, key: readonly string[] | null): Landing {
 
 function chooseDeletes(options: StreamOptions, mode: Mode, landing: Landing): Deletes {
   if (landing === 'replace') return 'hard'
-  if (landing === 'append' || mode === 'incremental') return 'ignore'
+  const byCursor = options.cursorField !== undefined
+  if (landing === 'append' || (mode === 'incremental' && !byCursor)) return 'ignore'
   return options.deletes ?? (mode === 'mirror' ? 'hard' : 'ignore')
 }
 

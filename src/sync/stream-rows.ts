@@ -14,6 +14,7 @@ import { FirstLoad } from './first-load-run.js'
 import type { StreamPlan } from './plan.js'
 import { readSplits } from './read-splits.js'
 import type { SeenSet } from './seen-set.js'
+import type { VersionFilter } from './version-filter.js'
 import type { StreamRunInput } from './stream-run.js'
 
 export interface StreamRowsInput extends Pick<
@@ -84,6 +85,23 @@ export class StreamRows {
     const rows = await this.#landNew(writer)
     const arrived = continuation.kind === 'start' ? rows : await this.#catchUp(writer, continuation.window)
     return { arrived, seen: null }
+  }
+
+  /** The rows of a part of a load by cursor, in its order. Returns how many arrived. */
+  async landByCursor(
+    writer: StreamWriter,
+    rows: Extract<StreamRead['rows'], { readonly kind: 'cursor' }>,
+    filter: VersionFilter | null,
+  ): Promise<number> {
+    const read = { ...this.#describeRead(this.#input.columns, null, false), rows }
+    return this.#landBatches(writer, this.#readRows(read), (batch) =>
+      filter === null ? batch : filter.apply(batch),
+    )
+  }
+
+  /** The rows of the window, once more. */
+  async landWindow(writer: StreamWriter, window: RowWindow): Promise<void> {
+    await this.#landBatches(writer, this.readAll(this.#input.columns, window), (batch) => batch)
   }
 
   /** All rows, or those of the window; in no order. */

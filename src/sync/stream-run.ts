@@ -12,11 +12,21 @@ import type { StreamPhases, VerifyResult } from '../model/report.js'
 import { COUNT_BESIDE_BYTES, MASS_DELETE_MIN_ROWS, MASS_DELETE_SHARE } from '../model/thresholds.js'
 import { epochOf, parseXid8 } from '../model/xid.js'
 import type { Destination, PartialLoad, StreamState, StreamWriter } from '../destination/contract.js'
-import type { ReadColumn, RowWindow, Snapshot, StreamCount } from '../source/contract.js'
+import type {
+  CursorFacts,
+  CursorQuestion,
+  ReadColumn,
+  RowWindow,
+  Snapshot,
+  StreamCount,
+} from '../source/contract.js'
 import { landedName } from '../transform/transform-spec.js'
+import { withMark } from './change-mark.js'
 import type { Clock } from './clock.js'
 import type { LandedColumns } from './column-fingerprint.js'
 import { countBeside, type CountBeside } from './count-beside.js'
+import { questionOf, type CursorLoad } from './cursor-load.js'
+import { runByCursor } from './cursor-run.js'
 import { decideLoad, type Load } from './fingerprint.js'
 import { decideContinuation, describeParts, type Continuation } from './first-load.js'
 import type { MeasuredReaders } from './measured-readers.js'
@@ -24,7 +34,7 @@ import type { StreamPlan } from './plan.js'
 import type { Progress } from './progress.js'
 import type { RunPressure } from './resource-pressure.js'
 import { SeenSet } from './seen-set.js'
-import { describeLanding, horizonCheckpoint } from './stream-landing.js'
+import { cursorCheckpoint, describeLanding, horizonCheckpoint } from './stream-landing.js'
 import { StreamRows } from './stream-rows.js'
 import { TransformingWriter } from './transforming-writer.js'
 
@@ -40,6 +50,8 @@ export interface StreamRunInput {
   readonly partial: PartialLoad | null
   /** Told whenever there is more of it, or nothing any more. */
   readonly onPartial: (partial: PartialLoad | null) => void
+  /** Told after each commit but the last one, from which another attempt would go on. */
+  readonly onCommitted: (part: CommittedPart) => StreamState
   readonly saveEveryMs: number
   /** Rows between two saves of a load; null: only by time. */
   readonly saveEveryRows: number | null
@@ -64,6 +76,13 @@ export interface StreamRunInput {
   readonly progress: Progress
 }
 
+/** What a stream's state is after a part of a run. */
+export interface CommittedPart {
+  readonly generation: number
+  readonly runSeq: number
+  readonly checkpoint: Checkpoint
+}
+
 export interface StreamResult {
   readonly outcome: 'done' | 'unchanged'
   readonly fullLoadReason: string | null
@@ -81,9 +100,17 @@ export interface StreamResult {
   readonly warnings: readonly string[]
 }
 
-/** @throws TrunklineError; nothing of this attempt is at the destination then. */
-export async function runStream(input: StreamRunInput): Promise<StreamResult> {
-  const { plan, snapshot, state } = input
+/** @throws TrunklineError; nothing of this attempt is at the destination then but what it says was committed. */
+export async function runStream(given: StreamRunInput): Promise<StreamResult> {
+  const { plan, snapshot, state } = given
+  let committed = state
+  const input: StreamRunInput = {
+    ...given,
+    onCommitted: (part) => {
+      committed = given.onCommitted(part)
+      return committed
+    },
+  }
   const load = decideLoad({
     plan,
     position: snapshot.position,
@@ -98,6 +125,9 @@ export async function runStream(input: StreamRunInput): Promise<StreamResult> {
       input.progress.warn(plan.stream.name, `${error.message} Loading it from the start.`)
       return await new StreamRun(input, load, { kind: 'start', dropped: 'The counts did not agree.' }).run()
     }
+    if (load.kind === 'cursor' && plan.landing === 'upsert' && isReadRefused(error)) {
+      return await readAllInstead({ ...input, state: committed }, load, error)
+    }
     const again = load.kind === 'since' && plan.landing === 'upsert' && isCountMismatch(error)
     if (!again) throw error
     input.progress.warn(plan.stream.name, `${error.message} Loading it anew.`)
@@ -108,6 +138,33 @@ export async function runStream(input: StreamRunInput): Promise<StreamResult> {
         : { kind: 'full_upsert', reason, change: load.change }
     return await new StreamRun(input, anew, { kind: 'start', dropped: null }).run()
   }
+}
+
+/** Only where rows land by key: what is landed again changes nothing then. */
+async function readAllInstead(
+  input: StreamRunInput,
+  load: CursorLoad,
+  error: TrunklineError,
+): Promise<StreamResult> {
+  const { plan, progress } = input
+  progress.warn(
+    plan.stream.name,
+    `Reading by "${plan.cursor?.column.name ?? ''}" failed: ${error.message} Reading everything instead.`,
+  )
+  const reason = `Reading by its cursor failed: ${error.message}`
+  const { columns } = load.change
+  const anew: Load =
+    load.fresh === null
+      ? { kind: 'full_upsert', reason, change: load.change }
+      : { kind: 'new_generation', reason, columns }
+  return new StreamRun(input, anew, { kind: 'start', dropped: null }).run()
+}
+
+/** The server does not take the condition or a value of it, or gave other rows than it counted. */
+function isReadRefused(error: unknown): error is TrunklineError {
+  if (!(error instanceof TrunklineError)) return false
+  const { sqlstate = '' } = error.context
+  return isCountMismatch(error) || (/^(22|42)/.test(sqlstate) && sqlstate !== '42501')
 }
 
 function decideGoingOn(
@@ -139,6 +196,12 @@ class StreamRun {
   #total = 0
   #live: number | null = null
   #seen: SeenSet | null = null
+  #facts: CursorFacts | null = null
+  #runSeq: number
+  #fenceMs: number | null = null
+  #verified: VerifyResult | null = null
+  /** Rows that hooks left out, over all writers. */
+  #dropped = 0
   /** Milliseconds, by phase. */
   readonly #spent = { count: 0, finish: 0 }
 
@@ -146,6 +209,7 @@ class StreamRun {
     this.#input = input
     this.#load = load
     this.#continuation = continuation
+    this.#runSeq = input.state?.runSeq ?? 0
     this.#signal = AbortSignal.any([input.signal, this.#failed.signal])
     this.#rows = new StreamRows({
       ...input,
@@ -160,6 +224,7 @@ class StreamRun {
   async run(): Promise<StreamResult> {
     const { plan, progress } = this.#input
     const load = this.#load
+    if (load.kind === 'cursor') return this.#runByCursor(load)
     const window = this.#window()
     const beside =
       load.kind !== 'since' && plan.stream.bytes >= COUNT_BESIDE_BYTES ? this.#countBeside(window) : null
@@ -194,7 +259,7 @@ class StreamRun {
       readonly beside: CountBeside | null
     },
   ): Promise<StreamResult> {
-    const { plan, snapshot, state } = this.#input
+    const { plan } = this.#input
     const load = this.#load
     const added = 'change' in load ? load.change.added : []
     if (added.length > 0 && !this.#isFresh()) await writer.alter({ add: added.map((column) => column.field) })
@@ -208,25 +273,103 @@ class StreamRun {
       reconciled: await this.#proveCounts(writer),
       verified: this.#input.verify ? await this.#verify(writer) : null,
     }))
-    const fenceMs = await this.#awaitDurable()
-    await snapshot.assertUnchanged(plan.stream)
-    this.#signal.throwIfAborted()
-    await writer.commit(this.#checkpoint())
+    this.#verified = verified
+    await this.#commit(writer, this.#checkpoint())
     this.#spent.finish = this.#input.clock.now() - landedAt
     const untouched = load.kind === 'since' && expected === 0 && added.length === 0 && !reconciled
+    return this.#result(untouched)
+  }
+
+  /** In segments of the cursor, each committed by itself. */
+  async #runByCursor(load: CursorLoad): Promise<StreamResult> {
+    const { plan, progress, snapshot, state, destination, clock } = this.#input
+    const { cursor } = plan
+    const expected = this.#take(await this.#count(null, this.#signal))
+    if (cursor === null || this.#facts === null) throw new Error('a load by cursor without one')
+    const full = load.fresh !== null
+    progress.emit({
+      kind: 'stream_started',
+      stream: plan.stream.name,
+      mode: plan.mode,
+      expectedRows: expected,
+      full,
+    })
+    this.#warnings.push(...load.warnings)
+    const startedAt = clock.now()
+    await runByCursor(
+      {
+        plan,
+        cursor,
+        load,
+        snapshot,
+        rows: this.#rows,
+        mayCommitBetween: !full || (state?.generation ?? 0) === 0,
+        canVerify: destination.capabilities.verify,
+        now: () => clock.now(),
+        warn: (text) => this.#warnings.push(text),
+        begin: () => this.#begin(),
+        prove: async (writer) => {
+          await this.#input.inTurn(async () => {
+            await this.#proveByCursor(writer, load)
+            if (this.#input.verify) this.#verified = await this.#verify(writer)
+          })
+        },
+        commit: (writer, checkpoint) => this.#commit(writer, checkpoint),
+      },
+      { expected, facts: this.#facts },
+    )
+    this.#spent.finish = Math.max(0, clock.now() - startedAt - this.#rows.spent.read - this.#rows.spent.land)
+    return this.#result(false)
+  }
+
+  /** What was read says how many rows there are only where that was all; deletes are found by counting all. */
+  async #proveByCursor(writer: TransformingWriter, load: CursorLoad): Promise<void> {
+    const { plan, snapshot } = this.#input
+    const isAll = load.from === null && load.fresh !== null
+    if (plan.landing === 'append' || (!isAll && plan.deletes === 'ignore')) return
+    if (!isAll) {
+      const { total } = await snapshot.count(plan.stream, {
+        where: plan.where,
+        window: null,
+        signal: this.#signal,
+      })
+      this.#total = total
+    }
+    await this.#proveCounts(writer)
+  }
+
+  /** What the snapshot saw is on the server's disk, and is what was read. */
+  async #commit(writer: TransformingWriter, checkpoint: Checkpoint): Promise<void> {
+    const { plan, snapshot, onCommitted } = this.#input
+    this.#fenceMs = await this.#awaitDurable()
+    await snapshot.assertUnchanged(plan.stream)
+    this.#signal.throwIfAborted()
+    const marked = withMark(checkpoint, plan, this.#live)
+    await writer.commit(marked)
+    this.#runSeq++
+    this.#dropped += writer.dropped
+    onCommitted({ generation: this.#generation(), runSeq: this.#runSeq, checkpoint: marked })
+  }
+
+  #result(untouched: boolean): StreamResult {
+    const { plan } = this.#input
+    const load = this.#load
+    const full = load.kind === 'cursor' ? load.fresh : 'reason' in load ? load.reason : null
+    // By cursor only a part of the source was counted, unless deletes are to be found.
+    const counted = load.kind !== 'cursor' || this.#live !== null
     return {
       outcome: untouched ? 'unchanged' : 'done',
-      fullLoadReason: 'reason' in load ? `${load.reason}${this.#describeContinuation()}` : null,
+      fullLoadReason: full === null ? null : `${full}${this.#describeContinuation()}`,
       generation: this.#generation(),
-      runSeq: (state?.runSeq ?? 0) + 1,
+      runSeq: this.#runSeq,
       rowsRead: this.#rows.read,
-      rowsLanded: this.#rows.landed - writer.dropped,
+      rowsLanded: this.#rows.landed - this.#dropped,
       rowsDeleted: this.#rowsDeleted,
       bytesRead: this.#rows.bytes,
-      sourceCount: this.#total,
+      sourceCount: counted ? this.#total : null,
       destinationCount: this.#live,
-      verified,
-      fenceMs,
+      verified: this.#verified,
+      fenceMs: this.#fenceMs,
       phases: inSeconds({ ...this.#spent, ...this.#rows.spent }),
       warnings: [...plan.warnings, ...this.#warnings],
     }
@@ -236,9 +379,21 @@ class StreamRun {
     const { plan, snapshot, clock, counted } = this.#input
     if (counted !== null && this.#load.kind === 'since') return counted
     const before = clock.now()
-    const count = await snapshot.count(plan.stream, { where: plan.where, window, signal })
+    const question = this.#askedOfCursor()
+    const count = await snapshot.count(plan.stream, {
+      where: plan.where,
+      window,
+      signal,
+      ...(question === null ? {} : { cursor: question }),
+    })
     this.#spent.count = clock.now() - before
     return count
+  }
+
+  #askedOfCursor(): CursorQuestion | null {
+    const { plan, snapshot, state } = this.#input
+    if (plan.cursor === null) return null
+    return questionOf(plan, plan.cursor, this.#load, { snapshot, saved: state?.checkpoint ?? null })
   }
 
   #countBeside(window: RowWindow | null): CountBeside {
@@ -254,6 +409,7 @@ class StreamRun {
   /** How many rows have to arrive, of all or of those in the window. */
   #take(count: StreamCount): number {
     this.#total = count.total
+    this.#facts = count.cursor ?? null
     return count.inWindow ?? count.total
   }
 
@@ -293,9 +449,12 @@ class StreamRun {
 
   /** The table of this load is made by it. */
   #isFresh(): boolean {
-    const kind = this.#load.kind
+    const load = this.#load
+    const { kind } = load
     return (
-      kind === 'new_generation' || (kind === 'dated_copy' && (this.#input.state?.checkpoint ?? null) === null)
+      kind === 'new_generation' ||
+      (load.kind === 'cursor' && load.fresh !== null) ||
+      (kind === 'dated_copy' && (this.#input.state?.checkpoint ?? null) === null)
     )
   }
 
@@ -305,7 +464,7 @@ class StreamRun {
   }
 
   async #begin(): Promise<TransformingWriter> {
-    const { plan, snapshot, destination, state, runAt } = this.#input
+    const { plan, snapshot, destination, runAt } = this.#input
     const resume = this.#continuation.kind === 'resume'
     const giveBack = (batch: Batch): void => snapshot.giveBack?.(batch)
     const writer = await destination.begin({
@@ -314,7 +473,7 @@ class StreamRun {
       keyEnforced: !plan.keyDeclared,
       landing: plan.landing,
       generation: this.#generation(),
-      expectedRunSeq: state?.runSeq ?? 0,
+      expectedRunSeq: this.#runSeq,
       ...(resume ? { resume } : {}),
       runAt: plan.dated ? runAt : null,
       onBatchDone: giveBack,
@@ -409,7 +568,7 @@ class StreamRun {
 
   #checkpoint(): Checkpoint {
     const { plan, snapshot } = this.#input
-    const checkpoint = horizonCheckpoint(plan, this.#columns(), snapshot)
+    const checkpoint = this.#positionCheckpoint()
     if (plan.mode === 'full_refresh') {
       const { format, source, stream } = checkpoint
       return { format, source, stream, kind: 'full' }
@@ -420,6 +579,17 @@ class StreamRun {
     }
     const seen = this.#seen ?? new SeenSet([])
     return { ...checkpoint, seen: seen.format() }
+  }
+
+  #positionCheckpoint(): Exclude<Checkpoint, { readonly kind: 'full' }> {
+    const { plan, snapshot, clock } = this.#input
+    if (plan.cursor === null) return horizonCheckpoint(plan, this.#columns(), snapshot)
+    return cursorCheckpoint(plan, plan.cursor, this.#columns(), {
+      snapshot,
+      position: { value: this.#facts?.value ?? null, low: this.#facts?.low ?? null },
+      complete: { atMs: clock.now() },
+      before: { horizon: null, audited: null, isRun: true },
+    })
   }
 
   #unequal(live: number, expected = this.#total): TrunklineError {
@@ -443,6 +613,7 @@ function landedColumns(load: Load): LandedColumns {
     case 'full_upsert':
     case 'dated_copy':
     case 'since':
+    case 'cursor':
       return load.change
     default:
       return unreachable(load)

@@ -5,16 +5,19 @@
  * for the others: the fence, the partitions after the last read, and as many live rows as the snapshot holds; whatever does not
  * agree goes the way of the others.
  */
+import type { Checkpoint } from '../model/checkpoint.js'
 import { unreachable } from '../model/column-type.js'
 import type { ProgressEvent } from '../model/report.js'
 import { CONFIRMED_AT_ONCE } from '../model/thresholds.js'
 import type { Destination, StreamState } from '../destination/contract.js'
 import type { Snapshot, StreamCount } from '../source/contract.js'
+import { findMarkedUnchanged } from './change-mark.js'
 import type { Clock } from './clock.js'
+import { questionOf } from './cursor-load.js'
 import { decideLoad, type Load } from './fingerprint.js'
 import type { StreamPlan } from './plan.js'
 import type { SnapshotFence } from './snapshot-fence.js'
-import { describeLanding, horizonCheckpoint } from './stream-landing.js'
+import { cursorCheckpoint, describeLanding, horizonCheckpoint } from './stream-landing.js'
 import type { StreamResult } from './stream-run.js'
 
 export interface UnchangedStreamsOptions<Entry> {
@@ -41,10 +44,17 @@ export interface LookedAt<Entry> {
 
 type Since = Extract<Load, { readonly kind: 'since' }>
 
+/** The source says that nothing of it changed, and this is its checkpoint then. */
+interface Marked {
+  readonly kind: 'marked'
+  readonly checkpoint: Checkpoint
+  readonly warnings: readonly string[]
+}
+
 interface Candidate<Entry> extends LookedAt<Entry> {
   readonly state: StreamState
-  readonly load: Since
-  readonly total: number
+  readonly load: Since | Marked
+  readonly counted: StreamCount
   readonly countMs: number
 }
 
@@ -55,7 +65,7 @@ export class UnchangedStreams<Entry> {
   readonly #options: UnchangedStreamsOptions<Entry>
   #candidates: Candidate<Entry>[] = []
   /** With what was counted. */
-  readonly #refused = new Map<Entry, StreamCount>()
+  readonly #refused = new Map<Entry, StreamCount | null>()
   /** From then on nothing is set aside any more. */
   #isOver = false
 
@@ -69,25 +79,43 @@ export class UnchangedStreams<Entry> {
    */
   async look({ entry, plan, state }: LookedAt<Entry>): Promise<Look> {
     if (this.#isOver) return { kind: 'go_on', counted: this.#refused.get(entry) ?? null }
-    const { snapshot, acceptNewSource, signal, clock, emit } = this.#options
+    const { snapshot, acceptNewSource, signal, clock } = this.#options
     if (state === null || state.partial !== null) return { kind: 'go_on', counted: null }
     const saved = state.checkpoint
+    const marked = findMarkedUnchanged({ plan, position: snapshot.position, saved })
+    if (marked !== null) {
+      const { checkpoint, rows } = marked
+      const unread: Marked = { kind: 'marked', checkpoint, warnings: [] }
+      await this.#setAside({
+        entry,
+        plan,
+        state,
+        load: unread,
+        counted: { total: rows, inWindow: 0 },
+        countMs: 0,
+      })
+      return { kind: 'set_aside' }
+    }
     const load = decideLoad({ plan, position: snapshot.position, saved, acceptNewSource })
     if (!mayBeUnchanged(plan, load)) return { kind: 'go_on', counted: null }
     const before = clock.now()
-    const counted = await snapshot.count(plan.stream, { where: plan.where, window: load.window, signal })
-    if (counted.inWindow !== 0) return { kind: 'go_on', counted }
-    emit({
-      kind: 'stream_started',
-      stream: plan.stream.name,
-      mode: plan.mode,
-      expectedRows: 0,
-      full: false,
+    const { cursor } = plan
+    const counted = await snapshot.count(plan.stream, {
+      where: plan.where,
+      window: load.window,
+      signal,
+      ...(cursor === null ? {} : { cursor: questionOf(plan, cursor, load, { snapshot, saved }) }),
     })
-    const countMs = clock.now() - before
-    this.#candidates.push({ entry, plan, state, load, total: counted.total, countMs })
-    if (this.#candidates.length >= CONFIRMED_AT_ONCE) await this.#confirm()
+    if (counted.inWindow !== 0) return { kind: 'go_on', counted }
+    await this.#setAside({ entry, plan, state, load, counted, countMs: clock.now() - before })
     return { kind: 'set_aside' }
+  }
+
+  async #setAside(candidate: Candidate<Entry>): Promise<void> {
+    const { stream, mode } = candidate.plan
+    this.#options.emit({ kind: 'stream_started', stream: stream.name, mode, expectedRows: 0, full: false })
+    this.#candidates.push(candidate)
+    if (this.#candidates.length >= CONFIRMED_AT_ONCE) await this.#confirm()
   }
 
   /** Confirms what is set aside; returns what was not confirmed, to be gone through as any other stream. */
@@ -106,8 +134,9 @@ export class UnchangedStreams<Entry> {
     } catch {
       // Each of them meets it again on the other way, and there it is told for the stream that it concerns.
     }
-    for (const { entry, total } of open) {
-      this.#refused.set(entry, { total, inWindow: 0 })
+    for (const { entry, counted, load } of open) {
+      // What was not counted has to be.
+      this.#refused.set(entry, load.kind === 'marked' ? null : counted)
       this.#options.onRefused(entry)
     }
   }
@@ -138,14 +167,27 @@ export class UnchangedStreams<Entry> {
     }
   }
 
-  #state({ plan, state, load, total }: Candidate<Entry>) {
+  #state({ plan, state, load, counted }: Candidate<Entry>) {
+    const columns = load.kind === 'marked' ? plan.columns : load.change.columns
     return {
-      ...describeLanding(plan, load.change.columns),
+      ...describeLanding(plan, columns),
       generation: state.generation,
       expectedRunSeq: state.runSeq,
-      live: total,
-      checkpoint: horizonCheckpoint(plan, load.change.columns, this.#options.snapshot),
+      live: counted.total,
+      checkpoint: load.kind === 'marked' ? load.checkpoint : this.#checkpoint(plan, load, counted),
     }
+  }
+
+  #checkpoint(plan: StreamPlan, load: Since, { cursor }: StreamCount): Checkpoint {
+    const { snapshot, clock } = this.#options
+    const { columns } = load.change
+    if (plan.cursor === null) return horizonCheckpoint(plan, columns, snapshot)
+    return cursorCheckpoint(plan, plan.cursor, columns, {
+      snapshot,
+      position: { value: cursor?.value ?? null, low: cursor?.low ?? null },
+      complete: { atMs: clock.now() },
+      before: { horizon: null, audited: null, isRun: true },
+    })
   }
 }
 
@@ -154,6 +196,7 @@ function mayBeUnchanged(plan: StreamPlan, load: Load): load is Since {
     case 'new_generation':
     case 'full_upsert':
     case 'dated_copy':
+    case 'cursor':
       return false
     case 'since':
       return plan.landing === 'upsert' && load.change.added.length === 0 && !load.reconcile
@@ -163,7 +206,7 @@ function mayBeUnchanged(plan: StreamPlan, load: Load): load is Since {
 }
 
 function resultOf<Entry>(
-  { plan, state, load, total, countMs }: Candidate<Entry>,
+  { plan, state, load, counted, countMs }: Candidate<Entry>,
   fenceMs: number | null,
   finishMs: number,
 ): StreamResult {
@@ -176,8 +219,8 @@ function resultOf<Entry>(
     rowsLanded: 0,
     rowsDeleted: 0,
     bytesRead: 0,
-    sourceCount: total,
-    destinationCount: total,
+    sourceCount: counted.total,
+    destinationCount: counted.total,
     verified: null,
     fenceMs,
     phases: { count: countMs / 1000, read: 0, land: 0, finish: finishMs / 1000 },

@@ -90,11 +90,10 @@ describe('the mode of a stream', () => {
     expect(refusal({ kind: 'view' }, { mode: 'incremental' }).code).toBe('STREAM_UNSUPPORTED')
   })
 
-  test('a cursor is refused with what to use instead', () => {
-    const { code, hint } = refusal({}, { mode: 'incremental', cursorField: 'stamp' })
-    expect(code).toBe('CONFIG_UNSUPPORTED')
-    expect(hint).toContain('mirror')
-    expect(hint).toContain('incremental')
+  test('incremental without a cursor where nothing else tells what changed asks for one', () => {
+    const { code, hint } = refusal({ kind: 'view' }, { mode: 'incremental' })
+    expect(code).toBe('STREAM_UNSUPPORTED')
+    expect(hint).toContain('`cursor_field`')
   })
 })
 

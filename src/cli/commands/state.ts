@@ -142,6 +142,12 @@ function describePosition({ checkpoint, partial, paused, skipped }: StreamState)
         ? 'the beginning'
         : checkpoint.kind === 'horizon'
           ? `transaction ${checkpoint.horizon}`
-          : 'the beginning, as each run does'
+          : checkpoint.kind === 'cursor'
+            ? describeCursor(checkpoint.cursor)
+            : 'the beginning, as each run does'
   return paused ? `${position} (paused)` : position
+}
+
+function describeCursor({ field, value }: { readonly field: string; readonly value: string | null }): string {
+  return value === null ? `no value of ${field} yet` : `${field} ${value}`
 }

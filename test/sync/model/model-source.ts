@@ -10,6 +10,7 @@ import type { SplitRange } from '../../../src/model/split-range.js'
 import { formatLsn, type Lsn, type Xid8 } from '../../../src/model/xid.js'
 import type {
   ReadColumn,
+  ResolvedCursor,
   RowWindow,
   Snapshot,
   Source,
@@ -142,6 +143,10 @@ export class ModelSource implements Source {
     return Promise.resolve(streams.length === 0 ? [] : [streams])
   }
 
+  resolveCursor(_stream: CatalogStream, { field }: { readonly field: string }): Promise<ResolvedCursor> {
+    return Promise.resolve({ name: field, afterStart: null })
+  }
+
   async checkWhere(_stream: CatalogStream, where: string): Promise<void> {
     await this.step('checkWhere')
     parseWhere(where)
@@ -217,9 +222,14 @@ class ModelSnapshotReader implements Snapshot {
     }
   }
 
+  divideByCursor(): Promise<never> {
+    return Promise.reject(new Error('the model has no cursors'))
+  }
+
   async plan(read: StreamRead): Promise<readonly Split[]> {
     await this.#source.step('plan')
-    const { limits } = read
+    const { limits, rows } = read
+    if (rows.kind === 'cursor') throw new Error('the model has no cursors')
     const ranges = (read.rows.kind === 'full' ? read.rows.ranges : undefined) ?? this.#divide(read.stream)
     const of = this.#options.splits ?? 1
     return ranges.map((range, index) => ({
@@ -232,7 +242,7 @@ class ModelSnapshotReader implements Snapshot {
         columns: read.columns.map((column) => column.source),
         types: read.columns.map((column) => column.field.type.kind),
         withXmin: read.withXmin,
-        window: read.rows.kind === 'full' ? null : serialize(read.rows.window),
+        window: rows.kind === 'full' ? null : serialize(rows.window),
         of,
       }),
       columns: read.columns.map((column) => ({
