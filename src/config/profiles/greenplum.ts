@@ -49,7 +49,9 @@ export function readGreenplum(document: ProfileDocument): ProfileReading {
           ...readTypeProfile(document, texts),
         },
       },
+      // What a session sees of the others stays the same in a transaction, and differs between two.
       jobs: 1,
+      limits: { maxConnections: 1 },
       // The query is this file's own, and whoever looks at pg_stat_activity is often an administrator.
       allowPrivilegedRole: true,
     },

@@ -28,7 +28,7 @@ const KEYS: Readonly<Record<string, { readonly alias: string | null; readonly va
   idle_timeout: { alias: 'idleTimeout', variable: null },
   log_level: { alias: 'logLevel', variable: null },
 }
-const FURTHER_KEYS = ['mode', 'type_profile']
+const FURTHER_KEYS = ['mode', 'type_profile', 'sslrootcert']
 
 const SSLMODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full']
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error']
@@ -96,6 +96,7 @@ export function readNoesis(document: ProfileDocument): ProfileReading {
         sslmode,
         // Whole seconds, as libpq counts; less than one is one.
         connect_timeout: String(Math.ceil(connectTimeoutMs / 1000)),
+        ...rootCertificate(document, values, sslmode),
       },
       place: document.file,
       searchPath: [schema],
@@ -122,6 +123,17 @@ export function readNoesis(document: ProfileDocument): ProfileReading {
       service,
     },
   }
+}
+
+/** The connector takes the machine's own authorities where no other is named. */
+function rootCertificate(
+  { env }: ProfileDocument,
+  values: NoesisValues,
+  sslmode: string,
+): Readonly<Record<string, string>> {
+  const stated = values.text('sslrootcert')
+  if (stated !== null) return { sslrootcert: stated }
+  return sslmode === 'verify-full' && (env['PGSSLROOTCERT'] ?? '') === '' ? { sslrootcert: 'system' } : {}
 }
 
 function knownKeys(): readonly string[] {

@@ -28,7 +28,11 @@ test('a connection is all it takes: the one stream is built in', () => {
     readMethod: 'named',
     batchSize: 5000,
   })
-  expect(options).toMatchObject({ targetSchema: 'main', allowPrivilegedRole: true })
+  expect(options).toMatchObject({
+    targetSchema: 'main',
+    allowPrivilegedRole: true,
+    limits: { maxConnections: 1 },
+  })
   expect(profile.warnings).toEqual([])
 })
 

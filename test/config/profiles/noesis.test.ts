@@ -87,6 +87,15 @@ test.each(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'])(
   },
 )
 
+test('verify-full trusts the authorities of the machine unless others are named', () => {
+  const rootOf = (values: object, env = {}): string | undefined =>
+    readProfile({ ...BASIC, sslmode: 'verify-full', ...values }, env).connection.options['sslrootcert']
+  expect(rootOf({})).toBe('system')
+  expect(rootOf({ sslrootcert: 'ca.crt' })).toBe('ca.crt')
+  expect(rootOf({}, { PGSSLROOTCERT: 'ca.crt' })).toBeUndefined()
+  expect(rootOf({ sslmode: 'verify-ca' })).toBeUndefined()
+})
+
 test('log_level debug asks for more of the log', () => {
   expect(readProfile({ ...BASIC, log_level: 'debug' }).profile.debug).toBe(true)
   expect(readProfile({ ...BASIC, log_level: 'info' }).profile.debug).toBe(false)
