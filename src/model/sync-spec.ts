@@ -146,8 +146,6 @@ export interface SyncSpec {
   readonly acceptNewSource: boolean
   /** Read Greenplum side by side in a shared snapshot also where its version was not measured; absent: no. */
   readonly allowUnverifiedSnapshot?: boolean
-  /** Read Greenplum side by side in a shared snapshot also where its version was not measured; absent: no. */
-  readonly allowUnverifiedSnapshot?: boolean
   /** Readers; null chooses. */
   readonly jobs: number | null
   /** Compare everything after landing. */

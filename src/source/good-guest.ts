@@ -24,8 +24,6 @@ export interface GoodGuestOptions {
   readonly ask: <Row>(sql: string, values: readonly unknown[]) => Promise<readonly Row[] | null>
   /** In place of {@link WAITERS_SQL}, where the server has no pg_blocking_pids. */
   readonly waitersSql?: string
-  /** In place of {@link WAITERS_SQL}, where the server has no pg_blocking_pids. */
-  readonly waitersSql?: string
   /** Does something small on the leader, if it is idle. */
   readonly ping: () => Promise<void>
   readonly giveUp: (reason: TrunklineError) => void

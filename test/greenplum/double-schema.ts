@@ -38,6 +38,8 @@ CREATE TABLE gp_double.tables (oid oid PRIMARY KEY, storage text NOT NULL, polic
 CREATE TABLE gp_double.gp_id (gpname name);
 INSERT INTO gp_double.gp_id SELECT 'gp' FROM generate_series(1, ${segments});
 CREATE FUNCTION gp_double.gp_dist_random(name text) RETURNS SETOF gp_double.gp_id LANGUAGE sql VOLATILE AS 'SELECT * FROM gp_double.gp_id';
+CREATE FUNCTION gp_double.version(base text, version text) RETURNS text LANGUAGE sql AS
+  $$SELECT 'PostgreSQL ' || base || ' (Greenplum Database ' || version || ' build commit:double) on x86_64'$$;
 CREATE VIEW gp_double.gp_segment_configuration AS
   SELECT (content + 2)::int2 AS dbid, content::int2 AS content, 'p'::"char" AS role, 'p'::"char" AS preferred_role,
          'host' || content AS hostname, 6000 + content AS port

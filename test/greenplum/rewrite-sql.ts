@@ -83,10 +83,7 @@ export class FrontendRules {
     // Not inside literals: those are names that somebody looks for.
     const outside = (text: string): string =>
       text
-        .replace(
-          /(?<![\w."])(?:pg_catalog\.)?version\(\)/g,
-          `'PostgreSQL ${base} (Greenplum Database ${version} build commit:double) on x86_64'`,
-        )
+        .replace(/(?<![\w."])(?:pg_catalog\.)?version\(\)/g, `gp_double.version('${base}', '${version}')`)
         .replace(namesOf(VIEWS), (_, name: string) => `gp_double.${name}`)
         .replace(namesOf(MISSING), (_, name: string) => `gp_missing_${name.replace(' ', '_')}`)
         .replace(/(?<![\w.])gp_segment_id = (\d+)/g, `gp_double.segment_of(tableoid, ctid, ${segments}) = $1`)

@@ -1,0 +1,206 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { SyncSpec } from '../../src/model/sync-spec.js'
+import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
+import { onOldestServer, type TestDatabase } from '../server/servers.js'
+import { streamOf, Warehouse } from '../sync/real.js'
+import { describeTable, installDouble } from './double-schema.js'
+import { startGreenplumDouble, type GreenplumDouble } from './greenplum-double.js'
+
+const limits = { ...DEFAULT_LIMITS, firstRetryDelayMs: 10, maxAttempts: 2 }
+
+onOldestServer('A Greenplum cluster that is copied, played', (server) => {
+  let database: TestDatabase
+  let double: GreenplumDouble
+  let warehouse: Warehouse
+
+  beforeAll(async () => {
+    database = await server.createDatabase()
+    await installDouble(database)
+    await database.sql(`
+      CREATE TABLE large (id int PRIMARY KEY, pad text NOT NULL);
+      ALTER TABLE large ALTER pad SET STORAGE PLAIN;
+      INSERT INTO large SELECT g, repeat(chr(97 + g % 26), 900) FROM generate_series(1, 12000) g`)
+    await describeTable(database, 'public.large', {})
+    for (const [name, storage] of [
+      ['by_row', 'a'],
+      ['by_column', 'c'],
+      ['heap', 'h'],
+    ] as const) {
+      await database.sql(`CREATE TABLE ${name} (id int, v text)`)
+      await describeTable(database, `public.${name}`, { storage })
+      await database.sql(`INSERT INTO ${name} SELECT g, 'v' || g FROM generate_series(1, 100) g`)
+    }
+    await database.sql(`
+      CREATE TABLE parts (id int, v text);
+      CREATE TABLE parts_1 () INHERITS (parts);
+      CREATE TABLE parts_2 () INHERITS (parts)`)
+    await describeTable(database, 'public.parts', { storage: 'a', partitioned: true })
+    await describeTable(database, 'public.parts_1', { storage: 'a' })
+    await describeTable(database, 'public.parts_2', { storage: 'c' })
+    await database.sql(
+      `INSERT INTO parts_1 VALUES (1, 'one'); CREATE VIEW odd AS SELECT * FROM heap WHERE id % 2 = 1`,
+    )
+  })
+  beforeEach(async () => {
+    double = await startGreenplumDouble({ target: server })
+    warehouse = await Warehouse.create(double.url(database.name, 'postgres'))
+  })
+  afterEach(async () => {
+    await double.close()
+    await warehouse.remove()
+  })
+
+  const select = (...names: string[]): Partial<SyncSpec> => ({
+    selection: { select: names, exclude: [] },
+    limits,
+  })
+  const outcomes = async (spec: Partial<SyncSpec>): Promise<Record<string, string>> => {
+    const report = await warehouse.sync(spec)
+    return Object.fromEntries(report.streams.map(({ stream, outcome }) => [stream, outcome]))
+  }
+  const reads = (from = 0): string[] =>
+    double.statements
+      .slice(from)
+      .map(({ sql }) => sql)
+      .filter((sql) => sql.startsWith('COPY'))
+  const count = async (table: string): Promise<string | null> =>
+    (await warehouse.query(`SELECT count(*) AS n FROM ${table}`))[0]?.['n'] ?? null
+
+  it('lands every table in full, side by side, by four connections at most, and says why', async () => {
+    const report = await warehouse.sync({ ...select(), jobs: 2 })
+    expect(report.streams.map(({ stream }) => stream)).toEqual([
+      'public.by_column',
+      'public.by_row',
+      'public.heap',
+      'public.large',
+      'public.parts',
+    ])
+    const large = streamOf(report, 'public.large')
+    expect(large.mode).toBe('full_refresh')
+    expect(large.rowsLanded).toBe(12_000)
+    expect(reads().filter((sql) => /gp_segment_id = [01]/.test(sql)).length).toBe(2)
+    expect(new Set(double.statements.map(({ session }) => session)).size).toBeLessThanOrEqual(4)
+    expect(await warehouse.query('SELECT count(*) AS n, sum(id) AS s FROM public.large')).toEqual([
+      { n: '12000', s: '72006000' },
+    ])
+  })
+
+  it('does not read append-optimised tables again that nobody changed, and reads those that somebody did', async () => {
+    const all = select('public.by_row', 'public.by_column', 'public.parts', 'public.heap', 'public.odd')
+    await warehouse.sync(all)
+    const before = double.statements.length
+    expect(await outcomes(all)).toEqual({
+      'public.by_column': 'unchanged',
+      'public.by_row': 'unchanged',
+      'public.heap': 'done',
+      'public.odd': 'done',
+      'public.parts': 'unchanged',
+    })
+    expect(reads(before).join('\n')).not.toMatch(/by_row|by_column|parts/)
+
+    await database.sql(`UPDATE by_row SET v = 'changed' WHERE id = 1; INSERT INTO parts_2 VALUES (2, 'two')`)
+    expect(await outcomes(all)).toMatchObject({
+      'public.by_column': 'unchanged',
+      'public.by_row': 'done',
+      'public.parts': 'done',
+    })
+    expect(await warehouse.query('SELECT v FROM public.by_row WHERE id = 1')).toEqual([{ v: 'changed' }])
+    expect(await count('public.parts')).toBe('2')
+  })
+
+  it('reads a table again that was emptied and filled with as many rows, though its counters are the same', async () => {
+    const spec = select('public.by_column')
+    await database.sql(
+      `TRUNCATE by_column; INSERT INTO by_column SELECT g, 'v' || g FROM generate_series(1, 100) g`,
+    )
+    await warehouse.sync(spec)
+    await database.sql(
+      `TRUNCATE by_column; INSERT INTO by_column SELECT g, 'w' || g FROM generate_series(1, 100) g`,
+    )
+    expect(await outcomes(spec)).toEqual({ 'public.by_column': 'done' })
+    expect(await count(`public.by_column WHERE v LIKE 'w%'`)).toBe('100')
+  })
+
+  it('reads a change again in the next run that came between the mark and the snapshot, and never loses one that came after', async () => {
+    const spec = select('public.by_row')
+    let once = true
+    double.onStatement = async ({ sql }) => {
+      if (!once || !sql.includes('LOCK TABLE')) return
+      once = false
+      await database.sql(`INSERT INTO by_row VALUES (1001, 'before the snapshot')`)
+    }
+    await warehouse.sync(spec)
+    expect(await count('public.by_row WHERE id = 1001')).toBe('1')
+    expect(await outcomes(spec)).toEqual({ 'public.by_row': 'done' })
+    once = true
+    double.onStatement = async ({ sql }) => {
+      if (!once || !sql.startsWith('COPY')) return
+      once = false
+      await database.sql(`INSERT INTO by_row VALUES (1002, 'after the snapshot')`)
+    }
+    await database.sql(`INSERT INTO by_row VALUES (1003, 'a change')`)
+    expect(await outcomes(spec)).toEqual({ 'public.by_row': 'done' })
+    expect(await count('public.by_row WHERE id = 1002')).toBe('0')
+    expect(await outcomes(spec)).toEqual({ 'public.by_row': 'done' })
+    expect(await count('public.by_row WHERE id = 1002')).toBe('1')
+    expect(await outcomes(spec)).toEqual({ 'public.by_row': 'unchanged' })
+  })
+
+  it('reads an unchanged table again when the copy is to be verified, is another one, or has lost rows', async () => {
+    const spec = select('public.by_row')
+    await warehouse.sync(spec)
+    expect(await outcomes(spec)).toEqual({ 'public.by_row': 'unchanged' })
+    expect(await outcomes({ ...spec, verify: true })).toEqual({ 'public.by_row': 'done' })
+    expect(await outcomes({ ...spec, streams: { 'public.by_row': { excludeColumns: ['v'] } } })).toEqual({
+      'public.by_row': 'done',
+    })
+    expect(await outcomes({ ...spec, streams: { 'public.by_row': { where: 'id < 50' } } })).toEqual({
+      'public.by_row': 'done',
+    })
+    expect(await outcomes({ ...spec, streams: { 'public.by_row': { where: 'id < 50' } } })).toEqual({
+      'public.by_row': 'done',
+    })
+  })
+
+  it('lands nothing that was read in a snapshot whose leader ended its transaction unseen, and tries again', async () => {
+    let ended = false
+    double.onStatement = async ({ sql, session }) => {
+      if (ended || !/^COPY .*gp_segment_id = 1/.test(sql)) return
+      ended = true
+      const leader = double.statements.findLast((other) => other.sql.includes('pg_export_snapshot'))?.session
+      if (leader === undefined || leader === session) throw new Error('a reader is not the leader')
+      await double.inject(leader, 'COMMIT')
+    }
+    const report = await warehouse.run({
+      ...select('public.large'),
+      jobs: 2,
+      limits: { ...limits, maxAttempts: 1 },
+    })
+    expect(ended).toBe(true)
+    const large = streamOf(report, 'public.large')
+    expect([large.outcome, large.error?.code]).toEqual(['failed', 'SNAPSHOT_LOST'])
+    await expect(warehouse.query('SELECT * FROM public.large')).rejects.toThrow()
+    expect(
+      streamOf(await warehouse.sync({ ...select('public.large'), jobs: 2 }), 'public.large').rowsLanded,
+    ).toBe(12_000)
+  })
+
+  it('takes no mode by transaction id, and says what there is instead', async () => {
+    const report = await warehouse.run({ ...select('public.large'), defaults: { mode: 'mirror' } })
+    const { error } = streamOf(report, 'public.large')
+    expect(error?.code).toBe('STREAM_UNSUPPORTED')
+    expect(error?.message).toContain('each segment of Greenplum counts transactions of its own')
+  })
+
+  it('deletes by key what is gone, where rows land by key', async () => {
+    const spec = { ...select('public.large'), defaults: { landing: 'upsert', deletes: 'hard' } } as const
+    await warehouse.sync(spec)
+    await database.sql('DELETE FROM large WHERE id <= 10')
+    const report = await warehouse.sync(spec)
+    await database.sql(
+      `INSERT INTO large SELECT g, repeat(chr(97 + g % 26), 900) FROM generate_series(1, 10) g`,
+    )
+    expect(streamOf(report, 'public.large').rowsDeleted).toBe(10)
+    expect(await count('public.large')).toBe('11990')
+  })
+})
