@@ -117,6 +117,25 @@ function createProgram(start: Start): Command {
 
   addStateCommands(program, start)
 
+  command(program, 'serve', 'serve rows, health, metrics and runs over HTTP')
+    .argument('[source]', `${SOURCE} (default: all of the configuration)`)
+    .option('-c, --config <file>', CONFIG)
+    .option('--port <port>', 'where to listen (default: 8080, or PORT)')
+    .option('--host <address>', 'where to listen (default: 127.0.0.1)')
+    .option('--open <what>', 'health, metrics or both: answered without a token (repeatable)', collect)
+    .option('--no-token', 'ask for no token: whoever can connect may do everything')
+    .option('--max-extractions <n>', 'extractions at the same time (default: 4)')
+    .option('--max-runs <n>', 'runs at the same time (default: 1)')
+    .option('--grace <duration>', 'how long extractions may go on after a stop (default: 30s)')
+    .option('--client-timeout <duration>', 'leave a client that takes nothing for so long (default: 2m)')
+    .addOption(
+      new Option('--log-level <level>', 'how much is logged').choices(['error', 'warn', 'info', 'debug']),
+    )
+    .option('--allow-inline', 'let requests bring SQL, and connections to hosts of --allow-host')
+    .option('--allow-host <host>', 'name, address or network of inline connections (repeatable)', collect)
+    .option('--allow-privileged-role', 'read as a role that can do more than read')
+    .action(start(async (...call) => (await import('./commands/serve.js')).runServeCommand(...call)))
+
   command(program, 'init', 'write a commented trunkline.yaml')
     .argument('[source]', SOURCE)
     .argument('[destination]', DESTINATION)

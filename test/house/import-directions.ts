@@ -32,7 +32,7 @@ export const directions: Readonly<Record<string, Allowed>> = {
   },
   // The one exception between faces: `trunkline serve` starts the service.
   cli: { ...faces, values: [...faces.values, 'service'] },
-  service: { ...faces, values: [...faces.values, 'arrow'] },
+  service: { ...faces, values: [...faces.values, 'arrow', 'batch'] },
   protocol: faces,
   // What a library offers for batches is part of it.
   index: { ...faces, values: [...faces.values, 'batch'] },
