@@ -48,6 +48,22 @@ export { DATE_INFINITY, TIMESTAMP_INFINITY } from './model/column-type.js'
 export type { ColumnKind, ColumnType, Field } from './model/column-type.js'
 export { DecodeError, ERROR_CODES, TrunklineError } from './model/error.js'
 export type { ErrorArea, ErrorCode, ErrorContext, ErrorData, Retry } from './model/error.js'
+export type {
+  AddedColumn,
+  AddedConstant,
+  AddedFact,
+  ConstantType,
+  IfPresent,
+  RowFact,
+} from './model/added-column.js'
+export type {
+  HookContext,
+  HookModule,
+  HookRow,
+  RowValue,
+  ShouldReadStream,
+  TransformRow,
+} from './model/hooks.js'
 export type { LogFields, Logger } from './model/log.js'
 export type {
   ProgressEvent,
