@@ -24,26 +24,45 @@ export interface ConnectionLease {
 
 /** Counts what is open; whoever wants one more than allowed waits. */
 export class ConnectionBudget {
-  readonly max: number
+  #max: number
   #open = 0
   readonly #waiting: { readonly grant: () => void }[] = []
 
   constructor(max: number) {
     divideBudget(max)
-    this.max = max
+    this.#max = max
+  }
+
+  get max(): number {
+    return this.#max
+  }
+
+  /** Never lets there be fewer. */
+  raise(max: number): void {
+    this.#max = Math.max(this.#max, max)
   }
 
   get open(): number {
     return this.#open
   }
 
+  /** How many wait for one. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  /** Null where there is no room now. */
+  tryAcquire(): ConnectionLease | null {
+    if (this.#open >= this.max) return null
+    this.#open += 1
+    return this.#lease()
+  }
+
   /** Rejects with the signal's reason. */
   async acquire(signal?: AbortSignal): Promise<ConnectionLease> {
     signal?.throwIfAborted()
-    if (this.#open < this.max) {
-      this.#open += 1
-      return this.#lease()
-    }
+    const free = this.tryAcquire()
+    if (free !== null) return free
     await new Promise<void>((resolve, reject) => {
       const waiter = {
         grant: (): void => {
