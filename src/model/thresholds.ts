@@ -124,7 +124,7 @@ export const READER_MANY_CORES = 4
 export const READER_LARGE_BYTES = 256 * MIB
 
 /** Between two saves of a load whose snapshot may be taken from it. */
-export const HURRIED_SAVE_MS = 2000
+export const HURRIED_SAVE_MS = 1000
 /** The share of a load's time that its saves may take: slow ones come less often. */
 export const SAVE_SHARE = 0.05
 
