@@ -97,7 +97,7 @@ class PostgresSource implements Source {
   }
 
   async health(options: HealthOptions = {}): Promise<SourceHealth> {
-    return probeHealth((signal, work) => this.#connections.borrow(signal, work), options)
+    return probeHealth((signal, work) => this.#connections.probe(signal, work), options)
   }
 
   async discover(selection: Selection, options: DiscoverOptions = {}): Promise<Catalog> {

@@ -69,6 +69,26 @@ export class SourceConnections {
     })
   }
 
+  /** As borrow, but never waits for what reads: where there is no room, on a connection outside of the pool that ends after it. */
+  async probe<Result>(
+    signal: AbortSignal,
+    work: (connection: Connection) => Promise<Result>,
+  ): Promise<Result> {
+    if (this.hasRoom) return this.borrow(signal, work)
+    const { settings, logger } = this.#options
+    const connection = await connect(settings, { logger, signal, ...this.#how() })
+    const onAbort = (): void => {
+      connection.destroy()
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await work(connection)
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      await connection.close()
+    }
+  }
+
   /** The same for work that goes on with the connection: what comes of it gives it back. */
   async begin<Result>(
     signal: AbortSignal | undefined,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { Source } from '../../src/source/contract.js'
 import { startFaultProxy } from '../server/fault-proxy.js'
 import { onEachServer, onNewestServer, type TestDatabase } from '../server/servers.js'
-import { openSource } from './open-source.js'
+import { openSource, withLimits } from './open-source.js'
 
 onEachServer('the health of a source', (server) => {
   let database: TestDatabase
@@ -156,6 +156,25 @@ onNewestServer('the health of a source that cannot be used', (server) => {
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'trunkline%'`,
     )
     expect(await source.health()).toMatchObject({ status: 'healthy' })
+  })
+
+  test('is told while every connection of the source reads, without waiting for one', async () => {
+    await database.sql('CREATE TABLE long AS SELECT g AS id FROM generate_series(1, 10) g')
+    const limits = withLimits({ maxConnections: 1 })
+    await using source = await openSource(database.url, { limits })
+    const { streams } = await source.discover({ select: ['public.long'], exclude: [] })
+    await using snapshot = await source.openSnapshot(streams, { limits, readers: 0 })
+    expect(snapshot.maxReaders).toBe(1)
+    expect(await source.health({ timeoutMs: 5000 })).toMatchObject({ status: 'healthy', connected: true })
+    await expect
+      .poll(
+        () =>
+          database.sql(
+            `SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'trunkline%'`,
+          ),
+        { timeout: 10_000 },
+      )
+      .toEqual([{ n: '1' }])
   })
 
   test('rejects with the reason of a signal of the caller', async () => {
