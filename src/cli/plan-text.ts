@@ -41,6 +41,7 @@ function describePlanned(stream: PlannedStream): string {
     `  promise: ${stream.promise}`,
     ...stream.losses.map((loss) => `  loses: ${loss}`),
     ...stream.warnings.map((warning) => `  warning: ${warning}`),
+    ...(stream.suggestion === null ? [] : [`  suggestion: ${stream.suggestion}`]),
   ]
   return `${lines.map(escapeText).join('\n')}\n`
 }

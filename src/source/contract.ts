@@ -53,6 +53,8 @@ export interface Source extends AsyncDisposable {
    * stream's own columns and functions whose result never changes. @throws CONFIG_INVALID
    */
   checkWhere(stream: CatalogStream, where: string, options: { readonly stable: boolean }): Promise<void>
+  /** What the server knows of the stream's columns, by name; empty where it knows nothing. */
+  columnStatistics?(stream: CatalogStream): Promise<ReadonlyMap<string, ColumnStatistics>>
   /**
    * The column that a configured cursor field names: itself, or for one that is qualified as in the stream's own SELECT
    * (`o.updated_at`) the column that comes of it. Null where there is none.
@@ -246,6 +248,15 @@ export interface StreamCount {
   readonly inWindow: number | null
   /** The answer to {@link CountOptions.cursor}. */
   readonly cursor?: CursorFacts
+}
+
+export interface ColumnStatistics {
+  /** 0 to 1. */
+  readonly nullFraction: number
+  /** Number of distinct values; below 0 their share of the rows, negated. */
+  readonly distinct: number
+  /** Between the order of the values and that of the storage, −1 to 1; null where values have no order. */
+  readonly correlation: number | null
 }
 
 export interface ResolvedCursor {

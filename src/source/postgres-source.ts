@@ -11,10 +11,12 @@ import { greenplumOf } from '../postgres/dialect.js'
 import { describeConnection } from '../postgres/resolve-connection.js'
 import { beginReading, sessionPreamble } from '../postgres/session.js'
 import { checkSource, refusePrivileged } from './check-source.js'
+import { readColumnStatistics } from './column-statistics.js'
 import { resolveCursor } from './cursor-field.js'
 import { mapColumns } from './column-mapping.js'
 import type {
   CheckOptions,
+  ColumnStatistics,
   ConnectionStatus,
   Contact,
   DiscoverOptions,
@@ -223,6 +225,10 @@ class PostgresSource implements Source {
     await this.#connections.borrow(undefined, (connection) =>
       inTransaction(connection, this.#limits, () => checkCondition(connection, stream, where, settings)),
     )
+  }
+
+  columnStatistics(stream: CatalogStream): Promise<ReadonlyMap<string, ColumnStatistics>> {
+    return this.#connections.borrow(undefined, (connection) => readColumnStatistics(connection, stream))
   }
 
   resolveCursor(

@@ -4,7 +4,7 @@
  */
 import type { Checkpoint } from '../model/checkpoint.js'
 import { TrunklineError } from '../model/error.js'
-import { parseXid8 } from '../model/xid.js'
+import { isWindowUsable, parseXid8 } from '../model/xid.js'
 import type { StreamWriter } from '../destination/contract.js'
 import type { CursorFacts, RowWindow, Snapshot } from '../source/contract.js'
 import {
@@ -107,7 +107,8 @@ async function audit<Writer extends StreamWriter>(
   const { plan, cursor, load, snapshot, rows, canVerify, warn } = input
   if (!isAuditDue(cursor, load, input.now()) || load.horizon === null) return false
   const xmax = parseXid8(snapshot.position.xmax)
-  const window: RowWindow = { horizon: parseXid8(load.horizon), xmax, wholeLeaves: [] }
+  const horizon = parseXid8(load.horizon)
+  const window: RowWindow | null = isWindowUsable(horizon, xmax) ? { horizon, xmax, wholeLeaves: [] } : null
   const { columns } = load.change
   if (canVerify) {
     const { missing } = await writer.verify(rows.readAll(columns, window))

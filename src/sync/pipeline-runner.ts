@@ -4,6 +4,7 @@
  *
  * A LOAD is a run of the engine; the SQL runs in sessions between them. Steps that were done stay done when a later one fails.
  */
+import type { CatalogStream } from '../model/catalog.js'
 import type { Field } from '../model/column-type.js'
 import { fromErrorData, TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
@@ -164,10 +165,7 @@ class PipelineRun implements AsyncDisposable {
     })
     const [stream] = catalog.streams
     if (stream === undefined) throw new TrunklineError('INTERNAL', `${step.table} reads no stream.`)
-    assertCursorField(
-      step,
-      stream.columns.map((column) => column.name),
-    )
+    await assertCursorField(step, source, stream)
     const plan = await planSync({ source, destination, spec, ...waiting })
     const [entry] = plan.streams
     if (entry?.kind === 'refused') throw fromErrorData(entry.error)
@@ -279,12 +277,17 @@ async function attempt(step: CreateStep | ExportStep, rehearsal: SqlRehearsal): 
   )
 }
 
-/** Unqualified: `o.updated_at` of a query is its column `updated_at`. */
-function assertCursorField({ source, span }: LoadStep, columns: readonly string[]): void {
-  const { cursorField, syncMode } = source
+/** Also where everything is read: a mistake in it should not wait for another mode. */
+async function assertCursorField(
+  { source: { cursorField, syncMode }, span }: LoadStep,
+  source: Source,
+  stream: CatalogStream,
+): Promise<void> {
   if (cursorField === null || syncMode !== 'incremental') return
-  const name = cursorField.split('.').at(-1) ?? cursorField
-  if (!columns.includes(name)) throw missingCursorField(span, cursorField, columns)
+  const resolved = await source.resolveCursor(stream, { field: cursorField, start: null })
+  if (resolved !== null) return
+  const columns = stream.columns.map((column) => column.name)
+  throw missingCursorField(span, cursorField, columns)
 }
 
 function toStatement(step: CreateStep | ExportStep): SqlStatement {

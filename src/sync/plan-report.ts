@@ -1,12 +1,13 @@
 /** What a run would do, without doing it: for `trunkline plan`. Reads the catalog and the saved state; takes no lock. */
 import { toErrorData, TrunklineError, type ErrorData } from '../model/error.js'
-import type { Deletes, Landing, Mode, SyncSpec } from '../model/sync-spec.js'
+import type { Deletes, Landing, Mode, StreamOptions, SyncSpec } from '../model/sync-spec.js'
 import { LARGE_HEAP_BYTES } from '../model/thresholds.js'
 import type { Destination, StreamState, TableName } from '../destination/contract.js'
-import type { Source } from '../source/contract.js'
+import type { ColumnStatistics, Source } from '../source/contract.js'
 import { resolveCursor } from './cursor-plan.js'
+import { suggestCursor } from './cursor-suggestion.js'
 import { nameTables, printTable } from './naming.js'
-import { planStream, type StreamPlan } from './plan.js'
+import { horizonObstacle, planStream, type StreamPlan } from './plan.js'
 import { namedQueries } from './resolve-options.js'
 import { goOnByCursor } from './cursor-load.js'
 import { horizonToGoOnFrom } from './fingerprint.js'
@@ -44,6 +45,8 @@ export type PlannedStream =
       readonly estimatedRows: number | null
       readonly bytesScanned: number
       readonly warnings: readonly string[]
+      /** A column that looks like a cursor, where reading by one would spare reading everything; null elsewhere. */
+      readonly suggestion: string | null
     }
   | { readonly kind: 'refused'; readonly stream: string; readonly error: ErrorData }
 
@@ -90,7 +93,7 @@ export async function planSync({ source, destination, spec, signal }: PlanSyncOp
       if (plan.where !== null) {
         await source.checkWhere(plan.stream, plan.where, { stable: plan.mode !== 'full_refresh' })
       }
-      return describe(plan, table, known)
+      return describe(plan, table, known, await suggest(source, plan, options))
     } catch (error) {
       return { kind: 'refused', stream: stream.name, error: toErrorData(error) }
     }
@@ -118,9 +121,28 @@ export async function planSync({ source, destination, spec, signal }: PlanSyncOp
   }
 }
 
-function describe(plan: StreamPlan, table: TableName, known: StreamState | null): PlannedStream {
+/** Where each run reads or scans much for the lack of a cursor. A mode that was asked for is left alone. */
+async function suggest(source: Source, plan: StreamPlan, options: StreamOptions): Promise<string | null> {
+  const { stream, mode, cursor } = plan
+  if (cursor !== null || options.mode === 'full_refresh') return null
+  const heavy = mode !== 'full_refresh' && stream.bytes > LARGE_HEAP_BYTES
+  if (!heavy && horizonObstacle(stream) === null) return null
+  const statistics = (await source.columnStatistics?.(stream).catch(() => null)) ?? null
+  const found = suggestCursor(stream, statistics ?? new Map<string, ColumnStatistics>())
+  if (found === null) return null
+  const audit = heavy ? ' --audit-every 24h' : ''
+  return `"${found.column}" looks like a cursor (${found.why}): --mode incremental --cursor-field ${stream.name}=${found.column}${audit}`
+}
+
+function describe(
+  plan: StreamPlan,
+  table: TableName,
+  known: StreamState | null,
+  suggestion: string | null,
+): PlannedStream {
   const next = nextLoad(plan, known)
-  const heavy = plan.mode !== 'full_refresh' && plan.stream.bytes > LARGE_HEAP_BYTES
+  const scans = plan.cursor === null || plan.cursor.bound === 'xmin'
+  const heavy = plan.mode !== 'full_refresh' && scans && plan.stream.bytes > LARGE_HEAP_BYTES
   const warnings = heavy
     ? ['Each run scans the whole heap once to find what changed; nothing indexes transaction ids.']
     : []
@@ -141,6 +163,7 @@ function describe(plan: StreamPlan, table: TableName, known: StreamState | null)
     estimatedRows: plan.stream.estimatedRows,
     bytesScanned: plan.stream.bytes,
     warnings: [...plan.warnings, ...warnings],
+    suggestion,
   }
 }
 

@@ -48,7 +48,7 @@ function corePromise(input: PromiseInput): string {
       if (input.cursor !== null && input.cursor.bound !== 'xmin') return cursorPromise(input, input.cursor)
       return landing === 'append'
         ? `Each row version of ${stream} that a run's snapshot sees is appended to ${table} exactly once within one epoch of transaction ids (2^32); later, long-frozen rows may repeat. Versions that came and went between two runs, and deletes, are not seen.`
-        : `After each run ${table} holds every row of ${stream} as of that run's snapshot, late commits included; rows deleted at the source stay.`
+        : `After each run ${table} holds every row of ${stream} as of that run's snapshot, late commits included${keptRows(deletes)}.`
     default:
       return unreachable(mode)
   }

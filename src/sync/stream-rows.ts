@@ -99,8 +99,8 @@ export class StreamRows {
     )
   }
 
-  /** The rows of the window, once more. */
-  async landWindow(writer: StreamWriter, window: RowWindow): Promise<void> {
+  /** The rows of the window, or all, once more. */
+  async landWindow(writer: StreamWriter, window: RowWindow | null): Promise<void> {
     await this.#landBatches(writer, this.readAll(this.#input.columns, window), (batch) => batch)
   }
 

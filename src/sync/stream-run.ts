@@ -410,7 +410,17 @@ class StreamRun {
   #take(count: StreamCount): number {
     this.#total = count.total
     this.#facts = count.cursor ?? null
+    this.#tellUnknownActivity()
     return count.inWindow ?? count.total
+  }
+
+  #tellUnknownActivity(): void {
+    const { plan, snapshot } = this.#input
+    const { inFlight } = snapshot
+    if (plan.cursor?.bound !== 'in_flight' || inFlight?.kind !== 'unknown') return
+    this.#warnings.push(
+      `What is under way cannot be told: ${inFlight.why}. So the next run finds changes by transaction id, in one scan of the table.`,
+    )
   }
 
   /** The rows that are to be read once more or only, by transaction id. */

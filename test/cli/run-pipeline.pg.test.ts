@@ -130,13 +130,44 @@ describe('the examples of the document, run as they stand', () => {
     expect([code, stdout.split(' in ')[0]]).toEqual([0, 'LOAD o: 1,000 rows'])
   })
 
-  test('the incremental one says that this version cannot, before anything is touched', async () => {
-    const { code, stderr } = await runFile('incremental.sf', EXAMPLES.incremental, 'incremental.duckdb')
-    expect(code).toBe(2)
-    expect(stderr).toContain(
-      'incremental.sf:13:1: public.orders: `cursor_field` is not supported by this version.',
+  test('the incremental one appends everything once, then each new version of a row', async () => {
+    const file = 'incremental.duckdb'
+    const sizes: string[] = []
+    const run = async (): Promise<void> => {
+      const { code, stdout, stderr } = await runFile('incremental.sf', EXAMPLES.incremental, file)
+      expect(stderr).not.toContain('error')
+      expect(code).toBe(0)
+      sizes.push(stdout.split(' in ')[0] ?? '')
+    }
+    await run()
+    await inDatabase('sales', (client) =>
+      client.query(
+        `UPDATE orders SET updated_at = now() WHERE order_id = 7; INSERT INTO orders VALUES (11, now())`,
+      ),
     )
-    expect(readdirSync(cwd)).not.toContain('incremental.duckdb')
+    await run()
+    expect(sizes).toEqual(['LOAD orders_incremental: 10 rows', 'LOAD orders_incremental: 2 rows'])
+    const table = 'SELECT count(*), count(*) FILTER (order_id = 7) FROM main.orders_incremental'
+    expect(await query(file, table)).toEqual([['12', '2']])
+  })
+
+  test('a query with a qualified cursor is read on by it, with UPSERT', async () => {
+    const text = EXAMPLES.query.replace(
+      /LOAD (\w+) FROM (\w+)[^;]*;/,
+      'LOAD $1 FROM $2 MODE UPSERT KEY (order_id);',
+    )
+    const first = await runFile('upsert.sf', text, 'upsert.duckdb')
+    expect([first.code, first.stdout.split(' in ')[0]]).toEqual([0, 'LOAD enriched_orders: 3 rows'])
+    await inDatabase('warehouse', (client) =>
+      client.query(`UPDATE analytics.orders SET customer_id = 2, updated_at = now() WHERE order_id = 10`),
+    )
+    const second = await runFile('upsert.sf', text, 'upsert.duckdb')
+    expect(second.code).toBe(0)
+    expect(await query('upsert.duckdb', 'SELECT order_id, segment FROM enriched_orders ORDER BY 1')).toEqual([
+      [10, 'old'],
+      [11, 'old'],
+      [12, 'new'],
+    ])
   })
 })
 
