@@ -42,6 +42,33 @@ export function maskColumn(batch: Batch, index: number, mask: (text: string) => 
   }
 }
 
+/** Text of every row, some of them null. No text may end within a character: it is encoded together with the next one. */
+export function textColumn(rowCount: number, textOf: TextOfRow): Build {
+  const bitmap = new Uint8Array((rowCount + 7) >> 3)
+  let nullCount = 0
+  const texts = encodeTexts(rowCount, (row) => {
+    const text = textOf(row)
+    if (text === null) nullCount++
+    else bitmap[row >> 3]! |= 1 << (row & 7)
+    return text ?? ''
+  })
+  return (reserve) => {
+    const column: Column = {
+      nullCount,
+      validity: nullCount > 0 ? reserve(bitmap.length) : null,
+      offsets: reserve(texts.offsets.byteLength),
+      values: reserve(texts.bytes.length),
+    }
+    return {
+      column,
+      write: (target) => {
+        if (column.validity !== null) target.set(bitmap, column.validity.offset)
+        writeTexts(target, column, texts)
+      },
+    }
+  }
+}
+
 /** All null: zeros everywhere, in the validity too. */
 export function emptyColumn(field: Field, rowCount: number): Build {
   const bitmapBytes = (rowCount + 7) >> 3
@@ -106,21 +133,7 @@ export function rowIdColumn(parts: readonly TextOfRow[], rowCount: number): Buil
     }
     return sha256(joined).slice(0, ROW_ID_CHARACTERS)
   }
-  return (reserve) => {
-    const texts = encodeTexts(rowCount, rowId)
-    const column: Column = {
-      nullCount: 0,
-      validity: null,
-      offsets: reserve(texts.offsets.byteLength),
-      values: reserve(texts.bytes.length),
-    }
-    return {
-      column,
-      write: (target) => {
-        writeTexts(target, column, texts)
-      },
-    }
-  }
+  return textColumn(rowCount, rowId)
 }
 
 interface Texts {

@@ -9,8 +9,12 @@ import { filterRows } from '../batch/select.js'
 import { unreachable, type ColumnType, type Field } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
 import type { HookContext, HookRow, RowValue } from '../model/hooks.js'
-import { assembleBatch, copyColumn } from './assemble.js'
+import { assembleBatch, copyColumn, type Build } from './assemble.js'
+import { textColumn } from './made-columns.js'
 import type { RowHook, TransformSpec } from './transform-spec.js'
+
+/** Half of a pair of UTF-16 units, which UTF-8 cannot hold. */
+const HALF_CHARACTER = /\p{Surrogate}/u
 
 export interface RowHookOptions {
   /** Of the batches, in their order. */
@@ -61,7 +65,7 @@ export function createRowHook(
     const readers = fields.map((_, index) => valueReader(batch, index))
     const keep = new Uint8Array(batch.rowCount)
     /** By column, then by row; what is not there is as it was. */
-    const changed: (Map<number, Value> | undefined)[] = []
+    const changed: (Value[] | undefined)[] = []
     const before: RowValue[] = []
     for (let row = 0; row < batch.rowCount; row++) {
       const record: HookRow = {}
@@ -86,33 +90,32 @@ export function createRowHook(
         if (value instanceof Uint8Array && sameBytes(value, readers[column]!(row))) continue
         if (isKey[column] === true)
           throw fail(`changed "${field.name}", which is part of the key`, field.name)
-        const values = (changed[column] ??= new Map<number, Value>())
-        values.set(row, value as Value)
+        const values = (changed[column] ??= new Array<Value>(batch.rowCount))
+        values[row] = value as Value
       }
       if (Object.keys(given).length !== fields.length) refuseOthers(given)
     }
-    const rebuilt = fields.map((field, column) => {
+    const kept = filterRows(batch, keep)
+    if (changed.every((values) => values === undefined)) return kept
+    const rows = Array.from(keep.keys()).filter((row) => keep[row] === 1)
+    const builds = fields.map((field, column): Build => {
       const values = changed[column]
-      if (values === undefined) return null
-      const rows: (readonly [Value])[] = []
-      for (let row = 0; row < batch.rowCount; row++) {
-        if (keep[row] === 0) continue
-        const value = values.get(row)
-        rows.push([value === undefined ? readers[column]!(row) : value])
+      if (values === undefined) return copyColumn(kept, column)
+      const valueOf = (index: number): Value => {
+        const row = rows[index]!
+        const value = values[row]
+        return value === undefined ? readers[column]!(row) : value
       }
+      if (field.type.kind === 'text')
+        return textColumn(rows.length, (index) => valueOf(index) as string | null)
       try {
-        return buildBatch([{ ...field, nullable: true }], rows)
+        const single = rows.map((_, index) => [valueOf(index)])
+        return copyColumn(buildBatch([{ ...field, nullable: true }], single), 0)
       } catch {
         throw fail(`returned a value for "${field.name}" that is no ${field.type.kind}`, field.name)
       }
     })
-    const kept = filterRows(batch, keep)
-    if (rebuilt.every((column) => column === null)) return kept
-    return assembleBatch(
-      fields,
-      kept.rowCount,
-      rebuilt.map((column, index) => (column === null ? copyColumn(kept, index) : copyColumn(column, 0))),
-    )
+    return assembleBatch(fields, kept.rowCount, builds)
   }
 }
 
@@ -162,8 +165,9 @@ function wantedFor(type: ColumnType, value: unknown): string | null {
     case 'timestamp':
     case 'interval':
     case 'uuid':
-    case 'text':
       return typeof value === 'string' ? null : 'text'
+    case 'text':
+      return typeof value === 'string' && !HALF_CHARACTER.test(value) ? null : 'text'
     default:
       return unreachable(type)
   }

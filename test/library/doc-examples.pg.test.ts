@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { transform } from 'esbuild'
@@ -48,12 +48,17 @@ test('the documentation has examples of each kind', () => {
 })
 
 test('every TypeScript example compiles under strict settings', () => {
-  const files = named('ts').map(([, { file, number, text }]) => ({
-    path: join(root, 'docs', `${file.replaceAll(/[^a-z]/gi, '_')}_${number}.example.ts`),
-    text: `${text}\nexport {}\n`,
-  }))
+  const hooks = join(root, 'examples', 'hooks', 'region.mjs')
+  const files = [
+    ...named('ts').map(([, { file, number, text }]) => ({
+      path: join(root, 'docs', `${file.replaceAll(/[^a-z]/gi, '_')}_${number}.example.ts`),
+      text: `${text}\nexport {}\n`,
+    })),
+    { path: hooks, text: readFileSync(hooks, 'utf8') },
+  ]
   const options: ts.CompilerOptions = {
     strict: true,
+    allowJs: true,
     exactOptionalPropertyTypes: true,
     noUncheckedIndexedAccess: true,
     noEmit: true,

@@ -164,6 +164,11 @@ describe('a row hook', () => {
       /a number where text belongs for "region"/,
     ],
     [
+      'half a character',
+      (row: HookRow) => ({ ...row, region: 'fdx55 \ud83d' }),
+      /a string where text belongs for "region"/,
+    ],
+    [
       'text for a number',
       (row: HookRow) => ({ ...row, id: '1' }),
       /a string where a whole number of 32 bits/,
