@@ -96,6 +96,12 @@ export const SQLSTATE_CODES: Readonly<Record<string, SqlStateClass>> = {
   '57P05': { code: 'CONNECTION_LOST', retry: 'safe', hint: 'idle_session_timeout ended the session.' },
   // 58 system, XX internal
   '58030': { code: 'SERVER_BUSY', retry: 'backoff', hint: 'The server cannot read or write its disk.' },
+  // Greenplum: an interconnect or a process of a segment broke off; the next statement works as soon as the segment is back.
+  '58M01': {
+    code: 'SERVER_RESTARTING',
+    retry: 'backoff',
+    hint: 'A segment of the cluster lost a process or restarts.',
+  },
   '72000': {
     code: 'SNAPSHOT_LOST',
     retry: 'safe',
@@ -170,8 +176,11 @@ export function toTrunklineError(error: unknown, context: FailureContext = {}): 
 /** Classes whose messages quote the offending value: data exceptions and constraint violations. */
 const QUOTES_VALUES = new Set(['22', '23', '44'])
 
+/** Greenplum says where a segment failed, with its host, port and process: `(seg1 slice1 10.0.0.7:6001 pid=42)`. */
+const SEGMENT = /\((seg-?\d+|entry db)\b[^()]*\)/g
+
 function describeServerMessage(message: ServerMessage): string {
-  const text = printable(message.message)
+  const text = printable(message.message.replace(SEGMENT, '($1)'))
   if (!QUOTES_VALUES.has(message.sqlstate.slice(0, 2))) return `${text} (${message.sqlstate})`
   return `${text.replace(/[:(]?\s*["'«„“].*$/s, '').trim()} (${message.sqlstate})`
 }

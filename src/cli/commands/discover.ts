@@ -41,11 +41,19 @@ export async function runDiscoverCommand(
   return EXIT.done
 }
 
+/** What is odd about it; on Greenplum how it is stored, where that is not as a heap. */
+function kindOf({ oddity, kind, greenplum }: CatalogStream): string {
+  if (greenplum === undefined || oddity !== 'greenplum') return oddity ?? kind
+  const { storage, distribution } = greenplum
+  const stored = storage === 'heap' || storage === 'other' ? [] : [storage]
+  return [kind, ...stored, ...(distribution === 'replicated' ? [distribution] : [])].join(', ')
+}
+
 function describeStreams(streams: readonly CatalogStream[]): string {
   const heading = ['STREAM', 'KIND', 'ROWS', 'SIZE', 'COLUMNS', 'KEY']
   const rows = streams.map((stream) => [
     escapeText(stream.name),
-    stream.oddity ?? stream.kind,
+    kindOf(stream),
     stream.estimatedRows === null ? '?' : `~${formatCount(stream.estimatedRows)}`,
     formatBytes(stream.bytes),
     formatCount(stream.columns.length),
