@@ -64,6 +64,13 @@ describe('server-side cursors', () => {
         columns: `id, name, ${seconds('last_updated')}`,
       }
       expect(await expectEqual(people)).toBe(12_345)
+      const types =
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'people' ORDER BY 1"
+      expect(await documents.landed(file, types)).toEqual([
+        ['id', 'INTEGER'],
+        ['last_updated', 'TIMESTAMP WITH TIME ZONE'],
+        ['name', 'VARCHAR'],
+      ])
 
       await documents.sql(
         'shop',
@@ -139,6 +146,14 @@ test('Greenplum: the built-in stream lands the sessions of pg_stat_activity, and
     expect(here).toEqual(there)
     expect(here[0]?.[2]).toBe(`SELECT '${said}'`)
   }
+  const types = await documents.landed(
+    'greenplum.duckdb',
+    "SELECT column_name, data_type FROM duckdb_columns() WHERE column_name IN ('datid', 'query_start') ORDER BY 1",
+  )
+  expect(types).toEqual([
+    ['datid', 'BIGINT'],
+    ['query_start', 'TIMESTAMP WITH TIME ZONE'],
+  ])
   // The server's own processes have none.
   const [counts] = await documents.landed(
     'greenplum.duckdb',

@@ -52,6 +52,7 @@ export function readAdaptive(document: ProfileDocument): ProfileReading {
         landing: 'upsert',
         landingWithoutKey: 'replace',
         deletes: 'ignore',
+        readMethod: 'named',
         addColumns: {
           _fivetran_id: { from: 'row_id' },
           _fivetran_synced: { from: 'run_at' },

@@ -23,7 +23,13 @@ test('every key has its meaning: all tables, upserted under source_{schema}_{tab
   expect(options).toMatchObject({
     targetSchema: 'main',
     nameTemplate: 'source_{schema}_{table}',
-    defaults: { mode: 'full_refresh', landing: 'upsert', landingWithoutKey: 'replace', deletes: 'ignore' },
+    defaults: {
+      mode: 'full_refresh',
+      landing: 'upsert',
+      landingWithoutKey: 'replace',
+      deletes: 'ignore',
+      readMethod: 'named',
+    },
     limits: { maxAttempts: 3, firstRetryDelayMs: 500, maxRetryDelayMs: 300_000, retryJitter: [0.5, 1.5] },
     adaptive: { strategy: 'table_size' },
     metadataTables: true,
