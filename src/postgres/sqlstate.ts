@@ -25,6 +25,12 @@ export const SQLSTATE_CODES: Readonly<Record<string, SqlStateClass>> = {
     retry: 'backoff',
     hint: 'A pooler answers so when it cannot serve: check the database name and its pool in the configuration of the pooler.',
   },
+  // 22 data
+  '22003': {
+    code: 'QUERY_FAILED',
+    retry: 'never',
+    hint: 'A number is larger than the type that it is cast to: choose another one under `types` or `type_profile`, or cast it otherwise in a `sql` stream.',
+  },
   // 25 transaction state
   '25P03': {
     code: 'SNAPSHOT_LOST',
@@ -182,7 +188,9 @@ const SEGMENT = /\((seg-?\d+|entry db)\b[^()]*\)/g
 function describeServerMessage(message: ServerMessage): string {
   const text = printable(message.message.replace(SEGMENT, '($1)'))
   if (!QUOTES_VALUES.has(message.sqlstate.slice(0, 2))) return `${text} (${message.sqlstate})`
-  return `${text.replace(/[:(]?\s*["'«„“].*$/s, '').trim()} (${message.sqlstate})`
+  const safe = text.replace(/[:(]?\s*["'«„“].*$/s, '').trim()
+  // `"1e400" is out of range for type double precision`: nothing is left before the value.
+  return `${safe === '' ? 'a value does not fit its type' : safe} (${message.sqlstate})`
 }
 
 function serverMessageOf(error: unknown): ServerMessage | null {

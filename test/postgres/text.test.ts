@@ -85,6 +85,15 @@ describe('SQLSTATE', () => {
     expect(error.message).toBe('reading public.t: invalid input syntax for type integer (22P02)')
     expect(error.context).toEqual({ stream: 'public.t', sqlstate: '22P02' })
     expect(JSON.stringify(error)).not.toMatch(/secret|a@b/)
+    const first = {
+      severity: 'ERROR',
+      code: '22003',
+      message: '"1e400" is out of range for type double precision',
+    }
+    expect(toTrunklineError(first, { doing: 'reading public.t' })).toMatchObject({
+      message: 'reading public.t: a value does not fit its type (22003)',
+      hint: expect.stringContaining('type_profile') as string,
+    })
   })
   it('does not take a system error for one', () => {
     const broken = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })

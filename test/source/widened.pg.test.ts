@@ -216,6 +216,19 @@ onEachServer('types in Arrow and DuckDB', (server) => {
     expect(exact.promise).not.toContain('widened')
   })
 
+  test('widened: a numeric that no double can hold is an error that says so', async () => {
+    await database.sql('CREATE TABLE wide_numbers (id int PRIMARY KEY, n numeric)')
+    await database.sql('INSERT INTO wide_numbers VALUES (1, 1e307), (2, 1e400)')
+    const stream = await discoverOne(source, 'public.wide_numbers')
+    await using snapshot = await openSnapshot(source, [stream])
+    const read = readRows(source, snapshot, stream, { types: { typeProfile: 'widened' } })
+    expect(await failureOf(read)).toMatchObject({
+      code: 'QUERY_FAILED',
+      message: 'Reading public.wide_numbers: a value does not fit its type (22003)',
+      hint: expect.stringContaining('`types` or `type_profile`') as string,
+    })
+  })
+
   test('widened: a key that is a numeric is searched for values that became one', async () => {
     await database.sql('CREATE TABLE wide_keys (id numeric PRIMARY KEY)')
     await database.sql('INSERT INTO wide_keys VALUES (9007199254740992), (9007199254740993)')
