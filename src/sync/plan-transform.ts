@@ -5,6 +5,7 @@ import { keepsIdentity } from '../model/mask.js'
 import type { Landing, StreamOptions } from '../model/sync-spec.js'
 import type { DestinationCapabilities } from '../destination/contract.js'
 import { landedName, parseTransforms, type TransformSpec } from '../transform/transform-spec.js'
+import type { CursorPlan } from './cursor-plan.js'
 import { checkColumnNames } from './naming.js'
 
 export interface ChosenTransform {
@@ -43,16 +44,6 @@ export function chooseTransform(
   const added = spec.added.map(({ field }) => field.name)
   const names = [...sources.map((name) => landedName(spec, name)), ...added]
   checkColumnNames(stream.name, names, capabilities, [...sources, ...added])
-  if (options.cursorField !== undefined && spec.masks.has(options.cursorField)) {
-    throw new TrunklineError(
-      'CONFIG_INVALID',
-      `${stream.name}: the cursor field "${options.cursorField}" is masked, and positions in it are saved with the state.`,
-      {
-        hint: 'Read it by another cursor field, or by `mode: mirror`.',
-        context: { stream: stream.name, field: options.cursorField },
-      },
-    )
-  }
   return { transform: spec, columns }
 }
 
@@ -79,6 +70,40 @@ export function keyAfterMasks(
     {
       hint: `Mask "${blurred}" by \`hmac:\${SECRET}\`, which keeps rows apart, name another \`primary_key\`, or set \`mode: full_refresh\`.`,
       context: { stream: stream.name, field: blurred },
+    },
+  )
+}
+
+/**
+ * What a cursor leaves in the state must not tell what is masked: positions are values of its column, and an append by position
+ * remembers digests of whole rows as the source has them, which can be guessed.
+ * @throws CONFIG_INVALID
+ */
+export function checkCursorMasks(
+  stream: CatalogStream,
+  { masks }: TransformSpec,
+  cursor: CursorPlan | null,
+  landing: Landing,
+): void {
+  if (cursor === null || masks.size === 0) return
+  const { column, bound } = cursor
+  if (masks.has(column.name)) {
+    throw new TrunklineError(
+      'CONFIG_INVALID',
+      `${stream.name}: the cursor field "${column.name}" is masked, and positions in it are saved with the state.`,
+      {
+        hint: 'Read it by another cursor field, or by `mode: mirror`.',
+        context: { stream: stream.name, field: column.name },
+      },
+    )
+  }
+  if (landing !== 'append' || bound === 'xmin') return
+  throw new TrunklineError(
+    'CONFIG_INVALID',
+    `${stream.name}: an append by \`cursor_bound: ${bound}\` remembers digests of unmasked rows, by which masked values can be guessed.`,
+    {
+      hint: 'Land by upsert with a key, or append by `cursor_bound: xmin` where the stream allows it.',
+      context: { stream: stream.name },
     },
   )
 }

@@ -18,7 +18,7 @@ import type { DestinationCapabilities, TableName } from '../destination/contract
 import type { ReadColumn, ResolvedCursor, Source } from '../source/contract.js'
 import { describeTransforms, type TransformSpec } from '../transform/transform-spec.js'
 import { printTable } from './naming.js'
-import { chooseTransform, keyAfterMasks } from './plan-transform.js'
+import { checkCursorMasks, chooseTransform, keyAfterMasks } from './plan-transform.js'
 import { planCursor, type CursorPlan } from './cursor-plan.js'
 import { promiseFor } from './promise.js'
 import { rowsAtOnce } from './rows-at-once.js'
@@ -78,6 +78,7 @@ export function planStream(input: PlanInput): StreamPlan {
   const key = keyAfterMasks(stream, transform, found, landing)
   const warnings: string[] = []
   const cursor = chooseCursor(input, { mode, landing, warnings })
+  checkCursorMasks(stream, transform, cursor, landing)
   let deletes = chooseDeletes(options, mode, landing)
   if (stream.rowSecurity && deletes !== 'ignore' && landing === 'upsert') {
     deletes = 'ignore'

@@ -515,7 +515,7 @@ class StreamRun {
     if (plan.landing === 'append') return false
     this.#live = await writer.liveCount()
     const resumed = this.#continuation.kind === 'resume'
-    const kept = this.#total - writer.dropped
+    const kept = this.#total - this.#dropped - writer.dropped
     if (load.kind === 'new_generation' && !resumed) {
       if (this.#live !== kept) throw this.#unequal(this.#live, kept)
       return false

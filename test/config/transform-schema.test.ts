@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { checkSyncOptions } from '../../src/config/check-options.js'
 import { parseConfiguration } from '../../src/config/configuration.js'
+import type { TransformRow } from '../../src/model/hooks.js'
 import type { StreamOptions } from '../../src/model/sync-spec.js'
 import { TrunklineError } from '../../src/model/error.js'
 
@@ -80,7 +81,7 @@ test.each([
 })
 
 test('a program states the same in camel case, bigints and functions', () => {
-  const transformRow = (row: Record<string, never>): Record<string, never> => row
+  const transformRow: TransformRow = (row) => row
   const stated = {
     mask: { email: 'redact' },
     addColumns: { n: 7n, m: { value: 8n, ifPresent: 'replace' }, at: { from: 'run_at', ifPresent: 'keep' } },

@@ -117,6 +117,30 @@ onNewestServer('hooks', (server) => {
     expect(await copy.rows('SELECT region FROM public.orders WHERE id = 2')).toEqual([{ region: 'weg45' }])
   })
 
+  test('a load by cursor is counted without the rows that its segments left out', async () => {
+    await db.sql(`
+      CREATE TABLE visits (id int PRIMARY KEY, who text NOT NULL, at timestamptz NOT NULL);
+      INSERT INTO visits SELECT g, 'canary ' || g, '2024-01-01Z'::timestamptz + g * interval '1 hour' FROM generate_series(1, 5000) g`)
+    const streams: Record<string, StreamOptions> = {
+      'public.visits': {
+        mode: 'incremental',
+        cursorField: 'at',
+        batchSize: 1000,
+        mask: { who: 'hash' },
+        rename: { at: 'seen_at' },
+        transformRow: (row) => (Number(row['id']) % 10 === 0 ? null : row),
+        hookVersion: '1',
+      },
+    }
+    const first = await copy.sync({ streams })
+    expect(streamOf(first, 'public.visits')).toMatchObject({ rowsRead: 5000, rowsLanded: 4500 })
+    await db.sql(`INSERT INTO visits SELECT g, 'canary', now() FROM generate_series(5001, 5020) g`)
+    await copy.sync({ streams })
+    const landed = `SELECT count(*) AS n, count(*) FILTER (who LIKE '%canary%') AS plain, max(seen_at) > now() - INTERVAL 1 DAY AS later FROM public.visits`
+    expect(await copy.rows(landed)).toEqual([{ n: '4518', plain: '0', later: 'true' }])
+    expect(JSON.stringify(await copy.rows('SELECT checkpoint FROM _trunkline.state'))).not.toContain('canary')
+  })
+
   test('another hook loads its streams anew, and the same one does not', async () => {
     const streams = (transformRow: TransformRow): Record<string, StreamOptions> => ({
       'public.orders': { mode: 'mirror', transformRow },

@@ -1,6 +1,7 @@
 /** What transforms do to plans, to the decision how to load, and to loads that go on. */
 import { describe, expect, test } from 'vitest'
 import type { PartialLoad } from '../../src/destination/contract.js'
+import type { ResolvedCursor } from '../../src/source/contract.js'
 import type { Checkpoint, SourcePosition } from '../../src/model/checkpoint.js'
 import { formatCheckpoint, parseCheckpoint } from '../../src/model/checkpoint.js'
 import type { StreamOptions } from '../../src/model/sync-spec.js'
@@ -29,9 +30,10 @@ const POSITION: SourcePosition = {
   xmax: '1000',
 }
 
-function plan(options: StreamOptions = {}): StreamPlan {
+function plan(options: StreamOptions = {}, cursor: ResolvedCursor | null = null): StreamPlan {
   return planStream({
     stream,
+    cursor,
     options,
     table: { schema: 'public', name: 't' },
     savedKey: null,
@@ -90,10 +92,19 @@ describe('the plan of a stream', () => {
     }
   })
 
-  test('does not keep positions in a masked column', () => {
-    expect(() => plan({ ...masked, mode: 'incremental', cursorField: 'note' })).toThrow(
-      /cursor field "note" is masked/,
-    )
+  test('keeps neither positions in a masked column nor digests of masked rows', () => {
+    const byCursor = (options: StreamOptions): StreamPlan =>
+      plan(
+        { mode: 'incremental', cursorField: 'v', lookback: { kind: 'amount', amount: '1' }, ...options },
+        cursor,
+      )
+    const cursor = { name: 'v', afterStart: null }
+    expect(() => byCursor({ mask: { v: 'redact' } })).toThrow(/cursor field "v" is masked/)
+    expect(byCursor(masked).cursor).not.toBeNull()
+    const append: StreamOptions = { landing: 'append', cursorBound: 'lookback' }
+    expect(byCursor(append).cursor).not.toBeNull()
+    expect(() => byCursor({ ...masked, ...append })).toThrow(/remembers digests of unmasked rows/)
+    expect(byCursor({ ...masked, landing: 'append', cursorBound: 'xmin' }).cursor).not.toBeNull()
   })
 
   test('reads in full where a hook may leave rows out, unless a mirror is asked for, which then may not', () => {
