@@ -41,6 +41,9 @@ import { resolveWithHooks } from './stream-hooks.js'
 import { takeTurns } from './take-turns.js'
 import { UnchangedStreams } from './unchanged-streams.js'
 
+/** Streams that are named where nothing else is selected. */
+const LEFT_OUT_SHOWN = 3
+
 export interface RunSyncOptions {
   readonly source: Source
   readonly destination: Destination
@@ -180,7 +183,10 @@ class SyncRun {
     const resolved = await resolveWithHooks(catalog.streams, spec)
     if (resolved.streams.length === 0 && resolved.missing.length === 0) {
       throw new TrunklineError('SELECTION_EMPTY', 'Nothing is selected to be synced.', {
-        hint: 'Look at what there is with `trunkline discover`, and check `--select`, `--exclude` and `disabled`.',
+        hint: [
+          ...resolved.leftOut.slice(0, LEFT_OUT_SHOWN),
+          'Look at what there is with `trunkline discover`, and check `--select`, `--exclude` and `disabled`.',
+        ].join(' '),
       })
     }
     const state = await destination.open({

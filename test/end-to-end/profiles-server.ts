@@ -109,6 +109,8 @@ export async function startDocumentServer(): Promise<DocumentServer> {
     await sql('postgres', `CREATE DATABASE ${database}`)
     await sql(database, `${content}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC; ANALYZE`)
   }
+  // What the set-up wrote is on disk: no run has to wait for it.
+  await sql('postgres', 'CHECKPOINT')
   const command = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<CliResult> =>
     runCli(args, {
       cwd,

@@ -46,6 +46,18 @@ describe('options of a stream', () => {
     expect(missing).toEqual([])
   })
 
+  test('streams of a pattern without the column that it asks for are left out, and said to be', () => {
+    const { streams: resolved, leftOut } = resolveOptions(streams, {
+      defaults: {},
+      streams: { 'public.*': { onlyWithColumn: 'nowhere' }, 'public.orders': { onlyWithColumn: 'id' } },
+    })
+    expect(resolved.map(({ stream }) => stream.table)).toEqual(['orders'])
+    expect(leftOut).toEqual([
+      'public.audit_log is left out: it has no column nowhere.',
+      'public.audit_users is left out: it has no column nowhere.',
+    ])
+  })
+
   test('a name that matches nothing is reported, a pattern is not', () => {
     const { missing } = resolveOptions(streams, {
       defaults: {},

@@ -62,7 +62,10 @@ export function readCount(
   if (text.trim() === '') return fallback
   const count = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN
   if (Number.isSafeInteger(count) && count >= minimum) return count
-  throw notANumber(document, key, `invalid literal for int() with base 10: '${text}'`, minimum)
+  const wrong = Number.isNaN(count)
+    ? `invalid literal for int() with base 10: '${text}'`
+    : `${key} must be ${minimum} or more, got ${text}`
+  throw notANumber(document, key, wrong, minimum)
 }
 
 /** Seconds, with a fraction where there is one. @throws ProfileError in the words of Python's `float()` */

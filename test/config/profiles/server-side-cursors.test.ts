@@ -72,6 +72,7 @@ test.each([
   [{ sslmode: 'prefer' }, 'ValueError: Invalid sslmode value: prefer'],
   [{ cursor_mode: 'SERVER' }, "ValueError: Unsupported cursor_mode: SERVER. Please use 'CLIENT' or 'NAMED'."],
   [{ batch_size: 'many' }, "ValueError: invalid literal for int() with base 10: 'many'"],
+  [{ batch_size: '0' }, 'ValueError: batch_size must be 1 or more, got 0'],
   [{ port: 5432 }, 'ValueError: Configuration value for port must be a string, got int'],
   [{ batch_size: null }, 'ValueError: Configuration value for batch_size must be a string, got NoneType'],
   [{ table_name: 'a.b.c' }, 'ValueError: Invalid table_name: a.b.c'],
