@@ -11,8 +11,9 @@ import type { Environment } from './config/interpolate.js'
 import type { Destination } from './destination/contract.js'
 import type { SqlRehearsal, SqlSession } from './destination/sql-session.js'
 import { TrunklineError } from './model/error.js'
-import type { Logger } from './model/log.js'
+import { silentLogger, type Logger } from './model/log.js'
 import type { Limits } from './model/sync-spec.js'
+import { DEFAULT_LIMITS } from './model/thresholds.js'
 import type { ConnectionObserver } from './postgres/connection-observer.js'
 import type { ConnectionSettings } from './postgres/connection-settings.js'
 import type { Source } from './source/contract.js'
@@ -68,8 +69,16 @@ export async function openSource(
   options: OpenSourceOptions = {},
 ): Promise<Source> {
   const { createPostgresSource } = await import('./source/postgres-source.js')
+  const { createContact } = await import('./sync/source-contacts.js')
+  const { describeConnection } = await import('./postgres/resolve-connection.js')
   const { searchPath, ...rest } = options
-  return createPostgresSource(settings, searchPath === undefined ? rest : { ...rest, searchPath })
+  const { limits = DEFAULT_LIMITS, logger = silentLogger } = options
+  const contact = createContact({ limits, logger, name: describeConnection(settings) })
+  return createPostgresSource(settings, {
+    ...rest,
+    ...(searchPath === undefined ? {} : { searchPath }),
+    contact,
+  })
 }
 
 /** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY */

@@ -22,6 +22,7 @@ const TRY_LATER: ReadonlySet<ErrorCode> = new Set([
   'LOCK_TIMEOUT',
   'YIELDED_TO_DDL',
   'RECOVERY_CONFLICT',
+  'CIRCUIT_OPEN',
 ])
 
 export function exitCodeOfError(error: unknown): number {

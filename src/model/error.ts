@@ -67,6 +67,7 @@ export const ERROR_CODES = {
   SNAPSHOT_TOO_OLD: entry('source', 'safe', 'The snapshot reached the age that limits allow.'),
   YIELDED_TO_DDL: entry('source', 'safe', 'A session waited for a lock of ours, so we let go.'),
   SOURCE_PRESSURE: entry('source', 'backoff', 'The source is under more pressure than limits allow.'),
+  CIRCUIT_OPEN: entry('source', 'backoff', 'The source failed too often in a row and is left alone.'),
   CUSTOM_SQL_INVALID: entry('source', 'never', 'A custom query is not one plain SELECT.'),
 
   DECODE_FAILED: entry('decode', 'never', 'Bytes from the server are not what their type says.'),

@@ -70,6 +70,8 @@ export const MOST_ADAPTATIONS = 100
  */
 export const FETCH_ROWS = 10_000
 
+/** Longest wait for a connection of ours to come free. */
+export const POOL_TIMEOUT_MS = 60_000
 /** A run that would delete a larger share of a destination table stops and asks. */
 export const MASS_DELETE_SHARE = 0.2
 /** Below this many rows a table is too small for a share to mean anything. */

@@ -1,6 +1,8 @@
 /** The connections of a source: a pool of them for what runs here, and a part of its room for those of snapshots. */
+import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
 import type { Limits } from '../model/sync-spec.js'
+import { POOL_TIMEOUT_MS } from '../model/thresholds.js'
 import { connect } from '../postgres/connect.js'
 import type { ConnectionLease } from '../postgres/connection-budget.js'
 import type { ConnectionObserver } from '../postgres/connection-observer.js'
@@ -96,7 +98,7 @@ export class SourceConnections {
   ): Promise<Result> {
     const { contact = justDo } = this.#options
     return contact(async () => {
-      const connection = await this.#pool.acquire(signal)
+      const connection = await this.#acquire(signal)
       const onAbort = (): void => {
         connection.destroy()
       }
@@ -110,6 +112,27 @@ export class SourceConnections {
         signal?.removeEventListener('abort', onAbort)
       }
     }, signal)
+  }
+
+  async #acquire(signal: AbortSignal | undefined): Promise<Connection> {
+    const patience = new AbortController()
+    const timer = setTimeout(() => {
+      const { max } = this.#pool.status
+      patience.abort(
+        new TrunklineError(
+          'SOURCE_PRESSURE',
+          `All ${max} connections to the source are in use, and none came free within ${POOL_TIMEOUT_MS / 1000} seconds.`,
+          { hint: 'Close snapshots sooner, or raise limits.max_connections.' },
+        ),
+      )
+    }, POOL_TIMEOUT_MS)
+    try {
+      return await this.#pool.acquire(
+        signal === undefined ? patience.signal : AbortSignal.any([signal, patience.signal]),
+      )
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   /** Room for connections of reader threads, as much as there is. */
