@@ -127,7 +127,9 @@ describe('a load that is saved by rows', () => {
     const adaptive = { ...DEFAULT_ADAPTIVE, strategy: 'table_size' as const }
     const small = { ...DEFAULT_ADAPTIVE.small, checkpointRows: 1 }
     const options = saving(null)
-    expect(await savesOf({ ...options, spec: { ...options.spec, adaptive: { ...adaptive, small } } })).toBe(3)
+    expect(
+      await savesOf({ ...options, spec: { ...options.spec, jobs: 1, adaptive: { ...adaptive, small } } }),
+    ).toBe(3)
   })
 
   test('says so when a later run goes on with it', async () => {

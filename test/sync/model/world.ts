@@ -1,6 +1,7 @@
 /** A model database, a destination in memory, and runs of the real engine between them. */
 import { runSync } from '../../../src/sync/engine.js'
 import type { Clock } from '../../../src/sync/clock.js'
+import type { ResourceProbe } from '../../../src/sync/resource-probe.js'
 import type { Logger } from '../../../src/model/log.js'
 import type { ProgressEvent, RunReport, StreamReport } from '../../../src/model/report.js'
 import type { SyncSpec } from '../../../src/model/sync-spec.js'
@@ -27,6 +28,14 @@ export const SPEC: SyncSpec = {
   rowFilter: {},
   metadataTables: false,
   wording: 'native',
+}
+
+/** A machine with nothing to do. */
+const CALM: ResourceProbe = {
+  memory: () => [{ of: 'the machine', usedBytes: 1, totalBytes: 10 }],
+  processBytes: () => 1,
+  cpuTimes: () => null,
+  diskUsage: () => Promise.resolve(10),
 }
 
 /** Time passes only when someone sleeps. */
@@ -84,6 +93,7 @@ export class World {
       destination: new MemoryDestination(this.store, step),
       spec: { ...SPEC, ...options.spec },
       clock: this.clock,
+      probe: CALM,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       onProgress: (event) => {
         if (event.kind === 'warning') this.warnings.push(event.message)
