@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -88,6 +88,50 @@ describe('the troubleshooting guide', () => {
     const offered = [...line.matchAll(/`(trunkline[\w/-]*)`/g)].map((match) => match[1])
     const real = Object.keys(exports).filter((name) => name !== './package.json')
     expect(offered.sort()).toEqual(real.map((name) => name.replace(/^\./, 'trunkline')).sort())
+  })
+})
+
+describe('the customisation guide', () => {
+  const text = guide('customisation')
+
+  test.each([
+    'config',
+    'resource_monitor',
+    'adaptive_processing',
+    'table_analysis',
+    'connection_manager',
+    'schema_utils',
+    'data_processor',
+    '__init__',
+  ])('says where what others call %s is, and there it is', (module) => {
+    const row = text.split('\n').find((line) => line.startsWith(`| \`${module}\``)) ?? ''
+    const files = [...row.matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1] ?? '')
+    expect(files.length).toBeGreaterThan(0)
+    for (const file of files) {
+      const first = readFileSync(join(root, 'docs', 'guides', file), 'utf8')
+        .split('\n', 8)
+        .join('\n')
+      // Every module says in its first comment what it is.
+      expect(first, file).toMatch(/^\/\*\*/)
+    }
+  })
+
+  test('has a diagram of the modules, each of which is one', () => {
+    const [, diagram = ''] = /```mermaid\n([^]*?)```/.exec(text) ?? []
+    const parts = [...diagram.matchAll(/(\w+)\[([\w.]+)/g)].map((match) => match[2] ?? '')
+    expect(parts).toEqual(
+      expect.arrayContaining([
+        'sync',
+        'source',
+        'codec',
+        'batch',
+        'transform',
+        'destination',
+        'postgres',
+        'cli',
+      ]),
+    )
+    for (const part of parts) expect(existsSync(join(root, 'src', part)), part).toBe(true)
   })
 })
 
