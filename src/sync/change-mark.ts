@@ -8,6 +8,11 @@ import type { SourcePosition } from '../model/checkpoint.js'
 import { comparePositions, fingerprintOf } from './fingerprint.js'
 import type { StreamPlan } from './plan.js'
 
+/** The source says whether the stream changes. */
+export function hasMark({ stream }: StreamPlan): boolean {
+  return (stream.greenplum?.changeMark ?? null) !== null
+}
+
 /** With the mark of the stream, where it has one. `live`: rows at the destination; null where they are not counted. */
 export function withMark<Saved extends Checkpoint>(
   checkpoint: Saved,

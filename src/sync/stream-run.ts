@@ -21,7 +21,7 @@ import type {
   StreamCount,
 } from '../source/contract.js'
 import { landedName } from '../transform/transform-spec.js'
-import { withMark } from './change-mark.js'
+import { hasMark, withMark } from './change-mark.js'
 import type { Clock } from './clock.js'
 import type { LandedColumns } from './column-fingerprint.js'
 import { countBeside, type CountBeside } from './count-beside.js'
@@ -195,6 +195,8 @@ class StreamRun {
   #rowsDeleted = 0
   #total = 0
   #live: number | null = null
+  /** At the destination, where they need not agree with the source; only to be found again by their mark. */
+  #rowsLeft: number | null = null
   #seen: SeenSet | null = null
   #facts: CursorFacts | null = null
   #runSeq: number
@@ -326,7 +328,11 @@ class StreamRun {
   async #proveByCursor(writer: TransformingWriter, load: CursorLoad): Promise<void> {
     const { plan, snapshot } = this.#input
     const isAll = load.from === null && load.fresh !== null
-    if (plan.landing === 'append' || (!isAll && plan.deletes === 'ignore')) return
+    if (plan.landing === 'append') return
+    if (!isAll && plan.deletes === 'ignore') {
+      if (hasMark(plan)) this.#rowsLeft = await writer.liveCount()
+      return
+    }
     if (!isAll) {
       const { total } = await snapshot.count(plan.stream, {
         where: plan.where,
@@ -344,7 +350,7 @@ class StreamRun {
     this.#fenceMs = await this.#awaitDurable()
     await snapshot.assertUnchanged(plan.stream)
     this.#signal.throwIfAborted()
-    const marked = withMark(checkpoint, plan, this.#live)
+    const marked = withMark(checkpoint, plan, this.#live ?? this.#rowsLeft)
     await writer.commit(marked)
     this.#runSeq++
     this.#dropped += writer.dropped

@@ -4,6 +4,23 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { onOldestServer, type TestDatabase } from '../server/servers.js'
 import { describeTable, installDouble } from './double-schema.js'
 import { startGreenplumDouble, type GreenplumDouble } from './greenplum-double.js'
+import { onRealCluster, registerCopyTests } from './real-cluster.js'
+
+/** Statement and SQLSTATE, as seen on a real cluster; null: it is answered. */
+const ANSWERS: readonly (readonly [string, string | null])[] = [
+  ['BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0', '42704'],
+  ['BEGIN; SET LOCAL row_security = off', '42704'],
+  ['BEGIN; SET LOCAL lock_timeout = 1', null],
+  ['SELECT relispartition FROM pg_class', '42703'],
+  ['SELECT relstorage FROM pg_class', null],
+  ['SELECT attidentity FROM pg_attribute', '42703'],
+  ['SELECT indnkeyatts FROM pg_index', '42703'],
+  ['SELECT * FROM pg_sequences', '42P01'],
+  ['SELECT pg_catalog.pg_blocking_pids(1)', '42883'],
+  ['SELECT pg_current_wal_lsn()', '42883'],
+  [`SELECT to_regclass('t'::text)`, '42883'],
+  ['WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a', '42601'],
+]
 
 onOldestServer('The played Greenplum', (server) => {
   let database: TestDatabase
@@ -23,42 +40,16 @@ onOldestServer('The played Greenplum', (server) => {
   })
   afterAll(() => double.close())
 
-  async function withClient<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> {
-    const client = new pg.Client(double.url(database.name, 'postgres'))
-    client.on('error', () => undefined)
-    await client.connect()
-    try {
-      return await work(client)
-    } finally {
-      await client.end().catch(() => undefined)
-    }
-  }
-
-  const codeOf = (sql: string): Promise<unknown> =>
-    withClient((client) =>
-      client.query(sql).then(
-        () => null,
-        (error: unknown) => (error as { code?: string }).code,
-      ),
-    )
+  const withClient = <Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> =>
+    withClientOf(double.url(database.name, 'postgres'), work)
+  const codeOf = (sql: string): Promise<unknown> => withClient((client) => codeFrom(client, sql))
 
   it.each([
-    ['BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0', '42704'],
-    ['BEGIN; SET LOCAL row_security = off', '42704'],
-    ['BEGIN; SET LOCAL lock_timeout = 1', null],
-    ['SELECT relispartition FROM pg_class', '42703'],
-    ['SELECT relstorage FROM pg_class', null],
-    ['SELECT attidentity FROM pg_attribute', '42703'],
-    ['SELECT indnkeyatts FROM pg_index', '42703'],
-    ['SELECT * FROM pg_sequences', '42P01'],
-    ['SELECT pg_catalog.pg_blocking_pids(1)', '42883'],
-    ['SELECT pg_current_wal_lsn()', '42883'],
-    [`SELECT to_regclass('t'::text)`, '42883'],
-    ['WITH a AS MATERIALIZED (SELECT 1) SELECT * FROM a', '42601'],
+    ...ANSWERS,
     ['SELECT gp_segment_id = 0 FROM everywhere', '42703'],
     [`SELECT * FROM gp_toolkit.__gp_aocsseg('counted'::regclass)`, '22023'],
     ['SELECT count(*) FROM t WHERE gp_segment_id = 2', '22000'],
-  ])('answers %s with %s', async (sql, code) => {
+  ] as const)('answers %s with %s', async (sql, code) => {
     expect(await codeOf(sql)).toBe(code)
   })
 
@@ -85,3 +76,32 @@ onOldestServer('The played Greenplum', (server) => {
     })
   })
 })
+
+onRealCluster('What a Greenplum answers', (url) => {
+  it.each(ANSWERS)('answers %s with %s', async (sql, code) => {
+    expect(await withClientOf(url, (client) => codeFrom(client, sql))).toBe(code)
+  })
+})
+
+onRealCluster('A Greenplum that is copied', registerCopyTests)
+
+async function withClientOf<Result>(
+  url: string,
+  work: (client: pg.Client) => Promise<Result>,
+): Promise<Result> {
+  const client = new pg.Client(url)
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+function codeFrom(client: pg.Client, sql: string): Promise<unknown> {
+  return client.query(sql).then(
+    () => null,
+    (error: unknown) => (error as { code?: string }).code,
+  )
+}

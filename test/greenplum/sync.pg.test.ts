@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { SyncSpec } from '../../src/model/sync-spec.js'
 import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
 import { onOldestServer, type TestDatabase } from '../server/servers.js'
@@ -202,5 +202,55 @@ onOldestServer('A Greenplum cluster that is copied, played', (server) => {
     )
     expect(streamOf(report, 'public.large').rowsDeleted).toBe(10)
     expect(await count('public.large')).toBe('11990')
+  })
+
+  it('reads on by a cursor less its lookback, asks for no transaction id, and deletes by key', async () => {
+    await database.sql(`
+      CREATE TABLE changes (id int PRIMARY KEY, at timestamptz NOT NULL, v text);
+      INSERT INTO changes SELECT g, timestamptz '2024-01-01 00:00:00Z' + g * interval '1 hour', 'v' FROM generate_series(1, 100) g`)
+    await describeTable(database, 'public.changes', {})
+    const options = {
+      mode: 'incremental',
+      cursorField: 'at',
+      lookback: { kind: 'duration', ms: 3 * 3600_000 },
+    } as const
+    const spec = { ...select('public.changes'), defaults: { ...options, deletes: 'hard' } } as const
+    await warehouse.sync(spec)
+    expect(await count('public.changes')).toBe('100')
+    await database.sql(`
+      INSERT INTO changes VALUES (101, '2024-01-05 03:30:00Z', 'new'), (102, '2024-01-05 02:30:00Z', 'committed late');
+      UPDATE changes SET v = 'not noted' WHERE id = 1;
+      DELETE FROM changes WHERE id = 2`)
+    const before = double.statements.length
+    const report = streamOf(await warehouse.sync(spec), 'public.changes')
+    expect(report.promise).toContain('more than 10800 s above its own; deletes are found by count and key')
+    expect(report.rowsRead).toBeLessThan(20)
+    expect(report.rowsDeleted).toBe(1)
+    expect(
+      await warehouse.query(`SELECT id, v FROM public.changes WHERE id IN (1, 2, 101, 102) ORDER BY id`),
+    ).toEqual([
+      { id: '1', v: 'v' },
+      { id: '101', v: 'new' },
+      { id: '102', v: 'committed late' },
+    ])
+    const sent = double.statements
+      .slice(before)
+      .map(({ sql }) => sql)
+      .join('\n')
+    expect(sent).not.toMatch(/\bxmin\b(?!::text AS horizon)|\bctid\b|pg_prepared_xacts|backend_type/)
+  })
+
+  it('does not read an append-optimised table by its cursor again that nobody changed', async () => {
+    const spec = {
+      ...select('public.by_row'),
+      defaults: { mode: 'incremental', cursorField: 'id', primaryKey: ['id'] },
+    } as const
+    await database.sql('ALTER TABLE by_row ALTER id SET NOT NULL')
+    await warehouse.sync(spec)
+    expect(await outcomes(spec)).toEqual({ 'public.by_row': 'unchanged' })
+    await database.sql(`INSERT INTO by_row VALUES (5000, 'later')`)
+    expect(await outcomes(spec)).toEqual({ 'public.by_row': 'done' })
+    expect(await count('public.by_row WHERE id = 5000')).toBe('1')
+    expect(await outcomes(spec)).toEqual({ 'public.by_row': 'unchanged' })
   })
 })
