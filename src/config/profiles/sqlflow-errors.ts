@@ -15,6 +15,8 @@ export const SQLFLOW_TEXTS = {
   pool: (cause: string) => `Failed to create connection pool: ${cause}`,
   refused: 'could not connect to server: Connection refused',
   authentication: (user: string) => `FATAL: password authentication failed for user "${user}"`,
+  circuit: (name: string) =>
+    `Circuit breaker is OPEN for ${name}. Failing fast to prevent cascading failures.`,
   tableMissing: (table: string, schema: string) => `Table not found: ${table} in schema ${schema}`,
 } as const
 
@@ -39,6 +41,9 @@ export function describeSqlflowError(error: TrunklineError, facts: SqlflowFacts)
     if (facts.table !== null && context.field === undefined) {
       return { className: 'ConnectorError', text: SQLFLOW_TEXTS.tableMissing(facts.table, facts.schema) }
     }
+  }
+  if (code === 'CIRCUIT_OPEN') {
+    return { className: 'ConnectorError', text: SQLFLOW_TEXTS.circuit(context.host ?? 'the source') }
   }
   return { className: 'ConnectorError', text: connectionText(error, facts) ?? message }
 }

@@ -164,6 +164,19 @@ test('an error has our code and hint, too', () => {
   expect([error.code, error.hint]).toEqual(['CONFIG_INVALID', expect.stringContaining('updated_at')])
 })
 
+test('a source that is left alone is told before what it was left alone for', () => {
+  const { profile } = readProfile(BASIC)
+  const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })
+  const error = new TrunklineError('CIRCUIT_OPEN', 'left alone', {
+    context: { host: 'reader@localhost:5432/ecommerce' },
+    cause: new TrunklineError('CONNECT_FAILED', 'nothing listens there', { cause: refused }),
+  })
+  expect(profile.describeError(error)).toEqual({
+    className: 'ConnectorError',
+    text: 'Circuit breaker is OPEN for reader@localhost:5432/ecommerce. Failing fast to prevent cascading failures.',
+  })
+})
+
 test('cdc is refused by name', () => {
   expect(() => readProfile({ ...BASIC, sync_mode: 'cdc' })).toThrow('cdc is not available in this version')
 })
