@@ -1,6 +1,7 @@
 /** What a stream's options do to its rows, and where that does not go with how they are read and land. Pure. */
 import type { CatalogColumn, CatalogStream } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
+import type { SplitRange } from '../model/split-range.js'
 import { keepsIdentity } from '../model/mask.js'
 import type { Landing, StreamOptions } from '../model/sync-spec.js'
 import type { DestinationCapabilities } from '../destination/contract.js'
@@ -106,4 +107,9 @@ export function checkCursorMasks(
       context: { stream: stream.name },
     },
   )
+}
+
+/** Parts of a load that are told by keys would be saved with values of columns that are masked. */
+export function showMasked(ranges: readonly SplitRange[], { masks }: Pick<TransformSpec, 'masks'>): boolean {
+  return ranges.some((range) => range.kind === 'keys' && range.columns.some((name) => masks.has(name)))
 }

@@ -3,7 +3,6 @@
  * are permits, written batch by batch, and counted.
  */
 import type { StreamPhases } from '../model/report.js'
-import type { SplitRange } from '../model/split-range.js'
 import { batchBytes, type Batch } from '../batch/batch.js'
 import type { StreamWriter } from '../destination/contract.js'
 import type { ReadColumn, RowWindow, Split, StreamRead } from '../source/contract.js'
@@ -11,7 +10,7 @@ import { AppendFilter } from './append-filter.js'
 import { fingerprintOf, type Load } from './fingerprint.js'
 import { beginParts, savingObstacle, type Continuation } from './first-load.js'
 import { FirstLoad } from './first-load-run.js'
-import type { StreamPlan } from './plan.js'
+import { showMasked } from './plan-transform.js'
 import { readSplits } from './read-splits.js'
 import type { SeenSet } from './seen-set.js'
 import type { VersionFilter } from './version-filter.js'
@@ -37,13 +36,6 @@ export interface StreamRowsInput extends Pick<
   /** Those that are landed. */
   readonly columns: readonly ReadColumn[]
   readonly generation: number
-}
-
-/** Parts that are told by keys would be saved with values of columns that are masked. */
-function showMasked(ranges: readonly SplitRange[], { transform }: StreamPlan): boolean {
-  return ranges.some(
-    (range) => range.kind === 'keys' && range.columns.some((name) => transform.masks.has(name)),
-  )
 }
 
 export class StreamRows {
@@ -121,7 +113,7 @@ export class StreamRows {
     const splits = await this.#planNew()
     const first = { horizon: snapshot.horizon, stream: fingerprintOf(plan, columns) }
     const ranges = splits.map(({ range }) => range)
-    const mayBeSaved = savingObstacle(plan, destination.capabilities) === null && !showMasked(ranges, plan)
+    const mayBeSaved = savingObstacle(plan, destination.capabilities) === null && !showMasked(ranges, plan.transform)
     const begun = mayBeSaved ? beginParts(ranges, first) : null
     const load = new FirstLoad({
       snapshot,

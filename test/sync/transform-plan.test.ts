@@ -4,11 +4,13 @@ import type { PartialLoad } from '../../src/destination/contract.js'
 import type { ResolvedCursor } from '../../src/source/contract.js'
 import type { Checkpoint, SourcePosition } from '../../src/model/checkpoint.js'
 import { formatCheckpoint, parseCheckpoint } from '../../src/model/checkpoint.js'
+import type { SplitRange } from '../../src/model/split-range.js'
 import type { StreamOptions } from '../../src/model/sync-spec.js'
 import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
 import { decideLoad, fingerprintOf, type Load } from '../../src/sync/fingerprint.js'
 import { decideContinuation, savingObstacle } from '../../src/sync/first-load.js'
 import { planStream, type StreamPlan } from '../../src/sync/plan.js'
+import { showMasked } from '../../src/sync/plan-transform.js'
 import { resolveOptions } from '../../src/sync/resolve-options.js'
 import { describeLanding } from '../../src/sync/stream-landing.js'
 import { ModelDatabase } from './model/database.js'
@@ -105,6 +107,13 @@ describe('the plan of a stream', () => {
     expect(byCursor(append).cursor).not.toBeNull()
     expect(() => byCursor({ ...masked, ...append })).toThrow(/remembers digests of unmasked rows/)
     expect(byCursor({ ...masked, landing: 'append', cursorBound: 'xmin' }).cursor).not.toBeNull()
+  })
+
+  test('saves no part of a load that is told by values of a masked column', () => {
+    const { transform } = plan({ mask: { id: `hmac:${KEY}` } })
+    const keys = (columns: string[]): SplitRange => ({ kind: 'keys', columns, from: ['7'], to: null })
+    expect(showMasked([{ kind: 'all' }, keys(['v', 'id'])], transform)).toBe(true)
+    expect(showMasked([{ kind: 'blocks', leaf: 1, from: 0, to: null }, keys(['v'])], transform)).toBe(false)
   })
 
   test('reads in full where a hook may leave rows out, unless a mirror is asked for, which then may not', () => {
