@@ -263,6 +263,11 @@ password: hunter2
     })
   })
 
+  test('a query that takes longer than statement_timeout', async () => {
+    const text = `${configuration}statement_timeout: 200ms\nmode: { fullTable: { entity: slow } }\n`
+    await expectRefused(text, { line: 'Error: query timeout', code: 'QUERY_CANCELED' })
+  })
+
   test('log_level debug shows what happens', async () => {
     const text = `${configuration}mode: { fullTable: { entity: users } }\n`
     const quiet = await run(text)
