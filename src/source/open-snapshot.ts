@@ -47,7 +47,7 @@ export async function openParts(
   const observed = greenplum === null && options.snapshot.observeActivity === true
   const activity = observed ? await observeActivity(leader) : null
   const usesSearchPath = streams.some((stream) => stream.kind === 'query')
-  await beginReading(leader, { lockTimeoutMs: limits.lockTimeoutMs })
+  await beginReading(leader, limits)
   const { locked, failed } = await lockStreams(leader, requests, {
     searchPath: usesSearchPath ? options.searchPath : [],
     lockTimeoutMs: limits.lockTimeoutMs,
@@ -66,7 +66,8 @@ export async function openParts(
   const openReaders = (exportedId: string): ReaderPool => {
     // What the coordinator says of its own transactions says nothing about rows.
     const contents = greenplum === null ? facts.contents : null
-    const ticket = { exportedId, contents, lockTimeoutMs: limits.lockTimeoutMs }
+    const { lockTimeoutMs, statementTimeoutMs } = limits
+    const ticket = { exportedId, contents, lockTimeoutMs, statementTimeoutMs }
     return new ReaderPool({ size, logger, reader: async () => ({ ...(await options.reader()), ticket }) })
   }
   return {

@@ -105,11 +105,11 @@ class PostgresSource implements Source {
   async discover(selection: Selection, options: DiscoverOptions = {}): Promise<Catalog> {
     const { queries = [] } = options
     return this.#connections.borrow(options.signal, async (connection) => {
-      const { lockTimeoutMs, stallTimeoutMs } = this.#limits
+      const { lockTimeoutMs, stallTimeoutMs, statementTimeoutMs } = this.#limits
       const greenplum = greenplumOf(connection)
       const begin = sessionPreamble(connection.serverVersion, {
         lockTimeoutMs,
-        ...(greenplum === null ? {} : { statementTimeoutMs: stallTimeoutMs }),
+        statementTimeoutMs: greenplum === null ? statementTimeoutMs : stallTimeoutMs,
       })
       const { context, relations } =
         greenplum === null
@@ -259,7 +259,7 @@ async function inTransaction<Result>(
   limits: Limits,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  await beginReading(connection, { lockTimeoutMs: limits.lockTimeoutMs })
+  await beginReading(connection, limits)
   const result = await work()
   await connection.execute(COMMIT)
   return result

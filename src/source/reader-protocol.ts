@@ -20,6 +20,7 @@ export interface SnapshotTicket {
   /** pg_current_snapshot() of the leader: the reader's must be equal. Null where it does not tell one snapshot from another. */
   readonly contents: string | null
   readonly lockTimeoutMs: number
+  readonly statementTimeoutMs: number
 }
 
 export type ToReader =

@@ -2,13 +2,15 @@
 import { TrunklineError } from '../model/error.js'
 import type { Connection } from '../postgres/connection.js'
 import { beginReading } from '../postgres/session.js'
+import type { SnapshotTicket } from './reader-protocol.js'
 
 /** @throws SNAPSHOT_LOST when the transaction that exported it has ended */
 export async function beginInSnapshot(
   connection: Connection,
-  options: { readonly lockTimeoutMs: number; readonly exportedId: string },
+  options: Pick<SnapshotTicket, 'exportedId' | 'lockTimeoutMs' | 'statementTimeoutMs'>,
 ): Promise<void> {
-  await beginReading(connection, { lockTimeoutMs: options.lockTimeoutMs })
+  const { lockTimeoutMs, statementTimeoutMs } = options
+  await beginReading(connection, { lockTimeoutMs, statementTimeoutMs })
   try {
     await connection.execute(`SET TRANSACTION SNAPSHOT '${assertSnapshotId(options.exportedId)}'`)
   } catch (error) {
