@@ -8,7 +8,7 @@ import type { ConfigurationFile } from './file-schema.js'
 import type { Configuration, ConfiguredSync } from './find-configuration.js'
 import type { Environment } from './interpolate.js'
 import { toConfigError } from './issues.js'
-import { NOESIS_VARIABLES } from './profiles/noesis.js'
+import { NOESIS_VARIABLES, REQUIRED_VARIABLES } from './profiles/noesis.js'
 import type { ProfileDocument, ProfileName } from './profiles/profile.js'
 import { readProfile, recognise } from './profiles/recognise.js'
 import { placeHooks } from './transform-schema.js'
@@ -34,11 +34,10 @@ export function parseConfiguration(
   return parseNative(text, file, path, env)
 }
 
-/** Of noesis' connector, which runs from variables alone; null where none says which host and database. */
+/** Of noesis' connector, which runs from variables alone; null unless every one that it needs is set. */
 export function configurationFromVariables(env: Environment): Configuration | null {
-  if ((env['POSTGRES_HOST'] ?? '') === '' || (env['POSTGRES_DATABASE'] ?? '') === '') return null
-  const stated = NOESIS_VARIABLES.filter((name) => env[name] !== undefined)
-  const file = `the environment (${stated.join(', ')})`
+  if (!REQUIRED_VARIABLES.every((name) => (env[name] ?? '') !== '')) return null
+  const file = `the environment (${NOESIS_VARIABLES.filter((name) => env[name] !== undefined).join(', ')})`
   return fromProfile('noesis', { values: {}, file, env, placeOf: (key) => `${file} (${key})` }, file)
 }
 

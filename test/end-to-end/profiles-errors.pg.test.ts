@@ -268,13 +268,14 @@ password: hunter2
     await expectRefused(text, { line: 'Error: query timeout', code: 'QUERY_CANCELED' })
   })
 
-  test('log_level debug shows what happens', async () => {
+  test('log_level debug shows what happens, and a key that is not known is warned of', async () => {
     const text = `${configuration}mode: { fullTable: { entity: users } }\n`
     const quiet = await run(text)
-    const debug = await run(`${text}log_level: debug\n`)
+    const debug = await run(`${text}log_level: debug\ncolour: red\n`)
     expect([quiet.code, debug.code]).toEqual([0, 0])
     expect(quiet.stderr).not.toContain('debug:')
     expect(debug.stderr).toMatch(/^(debug|info): /m)
+    expect(debug.stderr).toMatch(/^warning: config\.yaml:8:1 \(colour\): the key `colour` has no effect\.$/m)
   })
 })
 

@@ -54,10 +54,17 @@ export type Extraction =
       readonly cursor: string | null
     }
 
-/** Variables that can stand for a file. */
+/** Variables that can stand for a file, and those without which they cannot. */
 export const NOESIS_VARIABLES: readonly string[] = Object.values(KEYS).flatMap(({ variable }) =>
   variable === null ? [] : [variable],
 )
+export const REQUIRED_VARIABLES = [
+  'POSTGRES_HOST',
+  'POSTGRES_PORT',
+  'POSTGRES_DATABASE',
+  'POSTGRES_USERNAME',
+  'POSTGRES_PASSWORD',
+] as const
 
 /** @throws ProfileError */
 export function readNoesis(document: ProfileDocument): ProfileReading {
