@@ -2,7 +2,8 @@
  * A destination: takes batches of streams and makes them durable together with the checkpoint they amount to.
  *
  * Order of use: `open` (takes the lease of the sync and returns what is saved), then for each stream `begin` → `write`… →
- * `commit` or `abort`; `close` gives the lease back. Streams may be written side by side, each through one writer.
+ * `commit` or `abort`; `close` gives the lease back. Streams may be written side by side, each through one writer at a time; after a
+ * commit a stream may be begun again, on what that made its present generation.
  *
  * Promises every destination keeps and the conformance suite checks:
  * - Rows and checkpoint become durable in one commit, or neither does; a returned `commit` is durable.
@@ -185,10 +186,7 @@ export interface StreamWriter {
    * Compares the rows now present with a full read of the source, value by value. Before the commit. `fields`: those of the landing
    * that the rows have, and that are compared; absent: all.
    */
-  verify(
-    rows: AsyncIterable<Batch>,
-    options?: { readonly fields?: readonly Field[] },
-  ): Promise<VerifyResult>
+  verify(rows: AsyncIterable<Batch>, options?: { readonly fields?: readonly Field[] }): Promise<VerifyResult>
   /** @throws FENCED when another run committed this stream or took the lease. */
   commit(checkpoint: Checkpoint): Promise<void>
   /** Drops everything since `begin` or the last `save`. Never rejects; safe after a failed call and after `commit`. */

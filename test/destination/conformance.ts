@@ -223,6 +223,28 @@ export function describeDestination(name: string, makePlace: () => Promise<Place
       ])
     })
 
+    it('goes on, within a run, in the generation that the run itself has begun', async () => {
+      for (const landing of ['upsert', 'append'] as const) {
+        const destination = place.create()
+        await inRun(destination, runOf({ sync: landing }), async () => {
+          const table = { ...ORDERS, name: `in_parts_by_${landing}` }
+          const key = landing === 'append' ? null : ['id']
+          for (const [expectedRunSeq, row] of [[1, 'a'] as const, [2, 'b'] as const].entries()) {
+            const writer = await destination.begin(landingOf({ table, key, landing, expectedRunSeq }))
+            await writer.write(orders(row))
+            await writer.commit(makeCheckpoint(String(expectedRunSeq)))
+          }
+        })
+        const rows = await place.readRows({ ...ORDERS, name: `in_parts_by_${landing}` }, ['id', 'note'])
+        expect([...(rows ?? [])].sort((a, b) => Number(a[0]) - Number(b[0]))).toEqual([
+          [1, 'a'],
+          [2, 'b'],
+        ])
+        const [state] = await place.create().readState(landing)
+        expect(state?.streams.get('public.orders')).toMatchObject({ generation: 1, runSeq: 2 })
+      }
+    })
+
     it('adds on append', async () => {
       await land({ landing: 'append', key: null }, [orders([1, 'a'])])
       await land({ landing: 'append', key: null }, [orders([1, 'a'])])

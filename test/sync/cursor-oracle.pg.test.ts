@@ -6,7 +6,7 @@
  * TRUNKLINE_ORACLE=full runs it longer, on 12, 15 and 18; TRUNKLINE_ORACLE_SEED varies it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RunReport } from '../../src/model/report.js'
 import type { StreamOptions, SyncSpec } from '../../src/model/sync-spec.js'

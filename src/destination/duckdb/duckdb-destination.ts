@@ -80,7 +80,8 @@ interface OpenRun {
   readonly runId: string
   readonly epoch: number
   readonly adopt: boolean
-  readonly states: SyncState
+  /** Present generations, by stream. */
+  readonly generations: Map<string, number>
   /** What interrupted loads left, by stream: read once, as the lease keeps others from adding to it. */
   readonly partials: Map<string, PartialKey>
   /** How many columns each open writer lands. */
@@ -176,7 +177,7 @@ class DuckDbDestination implements Destination {
         runId: options.runId,
         epoch,
         adopt: options.adopt,
-        states,
+        generations: new Map([...states.streams].map(([stream, { generation }]) => [stream, generation])),
         partials: new Map(ours.map((partial) => [partial.stream, partial])),
         columnCounts: new Map(),
         known: new KnownTables(control),
@@ -194,8 +195,7 @@ class DuckDbDestination implements Destination {
   async begin(landing: StreamLanding): Promise<StreamWriter> {
     const run = this.#requireRun()
     assertDistinctNames(landing)
-    const state = run.states.streams.get(landing.stream)
-    const fresh = state?.generation !== landing.generation
+    const fresh = run.generations.get(landing.stream) !== landing.generation
     return this.#alone(async () => {
       const { exists: present, owner } = await run.known.find(landing.table)
       const ours = owner?.sync === run.sync && owner.stream === landing.stream
@@ -253,6 +253,7 @@ class DuckDbDestination implements Destination {
             const { stream, generation } = landing
             run.known.committed(landing.table, { sync, stream, number, generation })
             run.partials.delete(landing.stream)
+            run.generations.set(stream, generation)
             run.runFile.addCommit()
           },
           onEnd: (ended) => {
