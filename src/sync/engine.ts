@@ -35,7 +35,6 @@ import {
   type SnapshotStreamsOptions,
   type WithinSnapshot,
 } from './snapshot-streams.js'
-import { filterRows } from './row-filter.js'
 import { runStream, type CommittedPart, type StreamResult } from './stream-run.js'
 import { resolveWithHooks } from './stream-hooks.js'
 import { takeTurns } from './take-turns.js'
@@ -239,7 +238,7 @@ class SyncRun {
       const saved = state.streams.get(stream.name) ?? null
       const task: Task = {
         stream,
-        options: filterRows(stream, options, this.#spec.rowFilter),
+        options,
         table,
         state: saved,
         partial: saved?.partial ?? null,

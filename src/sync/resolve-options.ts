@@ -3,6 +3,7 @@ import type { CatalogStream } from '../model/catalog.js'
 import type { NamedQuery } from '../source/contract.js'
 import { compareSpecificity, parseStreamPattern } from '../model/stream-pattern.js'
 import type { StreamOptions, SyncSpec } from '../model/sync-spec.js'
+import { addRowFilter } from './row-filter.js'
 
 export interface ResolvedStream {
   readonly stream: CatalogStream
@@ -20,7 +21,7 @@ export interface ResolvedStreams {
 
 export function resolveOptions(
   streams: readonly CatalogStream[],
-  spec: Pick<SyncSpec, 'defaults' | 'streams'>,
+  spec: Pick<SyncSpec, 'defaults' | 'streams'> & Partial<Pick<SyncSpec, 'rowFilter'>>,
 ): ResolvedStreams {
   const entries = Object.entries(spec.streams)
     .map(([text, options]) => ({ pattern: parseStreamPattern(text), options }))
@@ -40,7 +41,7 @@ export function resolveOptions(
     if (options.disabled === true) continue
     const { onlyWithColumn: wanted } = options
     if (wanted === undefined || stream.columns.some(({ name }) => name === wanted)) {
-      resolved.push({ stream, options })
+      resolved.push({ stream, options: addRowFilter(stream, options, spec.rowFilter ?? {}) })
     } else {
       leftOut.push(`${stream.name} is left out: it has no column ${wanted}.`)
     }

@@ -6,7 +6,7 @@ import type { StreamOptions } from '../model/sync-spec.js'
 const TEXT_TYPES: ReadonlySet<string> = new Set(['text', 'varchar', 'bpchar', 'name'])
 
 /** The stream's options with the filters of the columns that it has added to its own condition. */
-export function filterRows(
+export function addRowFilter(
   stream: Pick<CatalogStream, 'columns'>,
   options: StreamOptions,
   rowFilter: Readonly<Record<string, string>>,

@@ -26,7 +26,7 @@ interface LoadedHooks {
  */
 export async function resolveWithHooks(
   streams: readonly CatalogStream[],
-  spec: Pick<SyncSpec, 'defaults' | 'streams'>,
+  spec: Pick<SyncSpec, 'defaults' | 'streams' | 'rowFilter'>,
 ): Promise<ResolvedStreams> {
   const resolved = resolveOptions(streams, spec)
   const loaded = new Map<string, Promise<LoadedHooks>>()

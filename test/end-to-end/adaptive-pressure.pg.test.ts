@@ -181,3 +181,43 @@ test('a session that waits for a lock of ours has what is read saved before the 
   expect(streamOf(report, 'public.rows')).toMatchObject({ outcome: 'done', attempts: 2 })
   await expectSame('locked')
 })
+
+test('a standby that is behind is given time to catch up', async () => {
+  await using standby = await server.startStandby()
+  const admin = await standby.connect()
+  const replayed = async (what: string): Promise<void> => {
+    for (let look = 0; look < 200; look++) {
+      const { rows } = await admin.query<{ yes: boolean }>(`SELECT coalesce(${what}, false) AS yes`)
+      if (rows[0]?.yes === true) return
+      await sleep(50)
+    }
+    throw new Error('the standby does not replay')
+  }
+  // Before the first replayed transaction a standby does not know how far behind it is.
+  await db.sql('CREATE TABLE beat (id int); INSERT INTO beat VALUES (1)')
+  await replayed(
+    'pg_last_xact_replay_timestamp() IS NOT NULL AND pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn()',
+  )
+  await admin.query('SELECT pg_wal_replay_pause()')
+  await db.sql('INSERT INTO beat VALUES (2)')
+  await replayed('pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()')
+  const levels: string[] = []
+  const resumed: Promise<unknown>[] = []
+  await copy.sync({
+    name: 'behind',
+    targetSchema: 'behind',
+    url: standby.url(db.name),
+    select: ['public.rows'],
+    limits: { maxReadBytesPerSecond: 16 * MIB, batchBytes: 64 * 1024 },
+    adaptive: { sampleEveryMs: 50, replicaLagHighMs: 300, pauseAtMostMs: 500 },
+    onProgress: (event) => {
+      if (event.kind !== 'pressure' || event.cause !== 'replica_lag') return
+      levels.push(event.level)
+      if (resumed.length === 0) resumed.push(admin.query('SELECT pg_wal_replay_resume()'))
+    },
+  })
+  await Promise.all(resumed)
+  await admin.end()
+  expect(levels).toEqual(['high', 'normal'])
+  await expectSame('behind')
+})

@@ -104,6 +104,8 @@ onNewestServer('the adaptive configuration', (server) => {
     expect(await landed('SELECT DISTINCT region, count(*) FROM source_sales_customers GROUP BY 1')).toEqual([
       ['fdx55', '40'],
     ])
+    const { stdout } = await runCli(['plan', '-c', 'configuration.json', 'warehouse.duckdb'], { cwd })
+    expect(stdout).toContain(`only rows where "region" = 'fdx55'`)
   })
 
   test('lands a table without a key as it is, rows that are equal too', async () => {

@@ -4,7 +4,7 @@ import type { ProgressEvent } from '../../src/model/report.js'
 import type { SyncSpec } from '../../src/model/sync-spec.js'
 import { DEFAULT_ADAPTIVE, DEFAULT_LIMITS } from '../../src/model/thresholds.js'
 import type { Split } from '../../src/source/contract.js'
-import { filterRows } from '../../src/sync/row-filter.js'
+import { addRowFilter } from '../../src/sync/row-filter.js'
 import { makeColumn } from '../source/make-stream.js'
 import { keepLog } from './keep-log.js'
 import type { ModelSource } from './model/model-source.js'
@@ -256,15 +256,15 @@ describe('a filter by column', () => {
   const columns = [makeColumn({ name: 'id', typeName: 'int4' }), makeColumn({ name: 'region' })]
 
   test('holds for streams that have the column, beside their own condition', () => {
-    expect(filterRows({ columns }, {}, { region: 'eu' })).toEqual({ where: `"region" = 'eu'` })
-    expect(filterRows({ columns }, { where: 'a OR b' }, { region: 'eu' })).toEqual({
+    expect(addRowFilter({ columns }, {}, { region: 'eu' })).toEqual({ where: `"region" = 'eu'` })
+    expect(addRowFilter({ columns }, { where: 'a OR b' }, { region: 'eu' })).toEqual({
       where: `(a OR b) AND "region" = 'eu'`,
     })
-    expect(filterRows({ columns: [] }, { where: 'a' }, { region: 'eu' })).toEqual({ where: 'a' })
+    expect(addRowFilter({ columns: [] }, { where: 'a' }, { region: 'eu' })).toEqual({ where: 'a' })
   })
 
   test('quotes what it is given, and compares other types by their text', () => {
-    expect(filterRows({ columns }, {}, { region: `o'x\\` }).where).toBe(`"region" = E'o''x\\\\'`)
-    expect(filterRows({ columns }, {}, { id: '5' }).where).toBe(`"id"::text = '5'`)
+    expect(addRowFilter({ columns }, {}, { region: `o'x\\` }).where).toBe(`"region" = E'o''x\\\\'`)
+    expect(addRowFilter({ columns }, {}, { id: '5' }).where).toBe(`"id"::text = '5'`)
   })
 })
