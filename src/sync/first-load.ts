@@ -146,7 +146,7 @@ function compareShapes(then: StreamFingerprint, now: StreamFingerprint): string 
   if (JSON.stringify(then.columns) !== JSON.stringify(now.columns)) return 'Its columns changed.'
   if (JSON.stringify(then.key) !== JSON.stringify(now.key)) return 'The key changed.'
   if (then.where !== now.where) return 'The condition `where` changed.'
-  return transformsChanged(then, now.transforms ?? [])
+  return transformsChanged(then, now)
 }
 
 /** The parts of a load that begins; null where it cannot be divided, and so not be saved. */

@@ -1,7 +1,7 @@
 /** How the shape of a stream changed since the last run, and what the schema policy makes of it. Pure. */
 import type { StreamFingerprint } from '../model/checkpoint.js'
 import { TrunklineError } from '../model/error.js'
-import { fingerprintTransforms } from '../transform/transform-spec.js'
+import { fingerprintTransforms, transformsOfColumn } from '../transform/transform-spec.js'
 import {
   fingerprintColumn,
   ownColumns,
@@ -46,7 +46,10 @@ export function applySchemaPolicy(plan: StreamPlan, saved: StreamFingerprint): S
     return { ...base, incompatible: 'Deletes or runs are no longer marked.', change: whole }
   }
   if (keyChanged(plan, saved)) return { ...base, incompatible: 'The key changed.', change: whole }
-  const transformed = transformsChanged(saved, fingerprintTransforms(plan.transform, plan.key))
+  const transformed = transformsChanged(saved, {
+    columns: now,
+    transforms: fingerprintTransforms(plan.transform, plan.key),
+  })
   if (transformed !== null) return { ...base, incompatible: transformed, change: whole }
   if (plan.onSchemaChange === 'discard_value') {
     const retyped = columns.filter((change) => change.kind === 'retyped')
@@ -148,15 +151,23 @@ function keyChanged(plan: StreamPlan, saved: StreamFingerprint): boolean {
   return JSON.stringify(saved.key) !== JSON.stringify(plan.key)
 }
 
-/** What became of rows that are there is not what would become of them now; null where it is. As a sentence. */
+/**
+ * What became of rows that are there is not what would become of them now; null where it is. As a sentence. What is done to a column
+ * that only one of them has is no such change: that the column came or went is one of its own.
+ */
 export function transformsChanged(
-  saved: Pick<StreamFingerprint, 'transforms'>,
-  now: readonly (readonly [string, string])[],
+  saved: Pick<StreamFingerprint, 'transforms' | 'columns'>,
+  now: Pick<StreamFingerprint, 'transforms' | 'columns'>,
 ): string | null {
   const before = new Map(saved.transforms)
-  const after = new Map(now)
+  const after = new Map(now.transforms)
+  const names = (of: Pick<StreamFingerprint, 'columns'>): string[] => of.columns.map(({ name }) => name)
+  const passing = names(saved)
+    .filter((name) => !names(now).includes(name))
+    .concat(names(now).filter((name) => !names(saved).includes(name)))
+    .flatMap(transformsOfColumn)
   const changed = [...new Set([...before.keys(), ...after.keys()])].filter(
-    (what) => before.get(what) !== after.get(what),
+    (what) => before.get(what) !== after.get(what) && !passing.includes(what),
   )
   return changed.length === 0 ? null : `What is done to its rows changed: ${changed.join(', ')}.`
 }

@@ -133,8 +133,8 @@ export function fingerprintTransforms(
   key: readonly string[] | null,
 ): [string, string][] {
   const entries: [string, string][] = []
-  for (const [name, mask] of spec.masks) entries.push([`mask of ${name}`, fingerprintMask(mask)])
-  for (const [name, landed] of spec.renames) entries.push([`name of ${name}`, landed])
+  for (const [name, mask] of spec.masks) entries.push([maskOf(name), fingerprintMask(mask)])
+  for (const [name, landed] of spec.renames) entries.push([nameOf(name), landed])
   for (const { field, content } of spec.added) {
     const what = `added column ${field.name}`
     if (content.kind === 'constant') {
@@ -150,6 +150,14 @@ export function fingerprintTransforms(
   }
   if (spec.hook !== null) entries.push(['row hook', spec.hook.version])
   return entries.sort(([one], [other]) => (one < other ? -1 : 1))
+}
+
+const maskOf = (column: string): string => `mask of ${column}`
+const nameOf = (column: string): string => `name of ${column}`
+
+/** What a fingerprint says of a single column of the source. */
+export function transformsOfColumn(column: string): readonly string[] {
+  return [maskOf(column), nameOf(column)]
 }
 
 /** What is done to rows, as parts of the sentence of a promise. */

@@ -125,6 +125,7 @@ onNewestServer('hooks', (server) => {
       'public.visits': {
         mode: 'incremental',
         cursorField: 'at',
+        cursorBound: 'in_flight',
         batchSize: 1000,
         mask: { who: 'hash' },
         rename: { at: 'seen_at' },

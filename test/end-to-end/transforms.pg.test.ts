@@ -235,6 +235,22 @@ onNewestServer('what is done to rows on their way', (server) => {
     expect(latest?.['at']).not.toBe(latest?.['first'])
   })
 
+  test('a column that comes later is masked and named as it is stated for all streams, before any of it lands', async () => {
+    await createUsers(5)
+    const streams: Record<string, StreamOptions> = {
+      'public.*': { deletes: 'soft', mask: { iban: 'redact' }, rename: { iban: 'account' } },
+    }
+    await copy.sync({ streams })
+    await db.sql(
+      `ALTER TABLE users ADD iban text; UPDATE users SET iban = 'canary DE12' WHERE email < 'canary3'`,
+    )
+    const report = await copy.sync({ streams, verify: true })
+    expect(streamOf(report, 'public.users')).toMatchObject({ generation: 1, verified: { equal: true } })
+    expect(await copy.rows('SELECT account FROM public.users ORDER BY email')).toEqual(
+      ['[redacted]', '[redacted]', null, null, null].map((account) => ({ account })),
+    )
+  })
+
   test('an appended log, a dated copy and a table without a key take the same way', async () => {
     await createUsers(10)
     await db.sql(

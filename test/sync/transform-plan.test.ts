@@ -181,6 +181,21 @@ describe('what is done to rows, changed', () => {
     expect(goOn(plan(now))).toBe('start')
   })
 
+  test('to a column that came or went with the source is no change to the rows that are there', () => {
+    const kept: StreamOptions = { mode: 'mirror', deletes: 'soft' }
+    const whole = checkpoint(plan({ ...kept, mask: { note: 'redact', v: 'hash' }, rename: { note: 'text' } }))
+    const ofNote = { mask: { v: 'hash' }, excludeColumns: ['note'] }
+    const decideOn = (saved: Checkpoint, made: StreamPlan): Load =>
+      decideLoad({ plan: made, saved, position: POSITION, acceptNewSource: false })
+    expect(decideOn(whole, plan({ ...kept, ...ofNote }))).toMatchObject({ kind: 'full_upsert' })
+    const without = checkpoint(plan({ ...kept, ...ofNote }))
+    const added = plan({ ...kept, mask: { note: 'redact', v: 'hash' }, rename: { note: 'text' } })
+    expect(decideOn(without, added)).toMatchObject({
+      kind: 'full_upsert',
+      change: { added: [{ source: 'note' }] },
+    })
+  })
+
   test('the same is no change, in whatever order it is stated', () => {
     const one: StreamOptions = { mask: { v: 'redact', note: 'hash' }, rename: { v: 'a', note: 'b' } }
     const other: StreamOptions = { rename: { note: 'b', v: 'a' }, mask: { note: 'hash', v: 'redact' } }
