@@ -17,6 +17,7 @@ export interface CursorPlan {
   readonly segmentRows: number | null
   /** As a sentence. */
   readonly reason: string
+  readonly warnings: readonly string[]
 }
 
 export interface CursorPlanInput {
@@ -73,7 +74,25 @@ export function planCursor(input: CursorPlanInput): CursorPlan {
     auditEvery: audits ? (options.auditEvery ?? null) : null,
     segmentRows: options.batchSize ?? null,
     reason,
+    warnings: warnOfMissingIndex(stream, column, bound),
   }
+}
+
+/** Of tables alone it is known. By transaction id an index is of no use, until the table is large enough to be bounded by time. */
+function warnOfMissingIndex(
+  stream: CatalogStream,
+  { name, typeName }: CursorColumn,
+  bound: CursorBound,
+): readonly string[] {
+  const isTable = stream.kind === 'table' || stream.kind === 'partitioned' || stream.kind === 'matview'
+  const wouldHelp = bound !== 'xmin' || (typeName === 'timestamptz' && stream.bytes > LARGE_HEAP_BYTES)
+  if (!isTable || !wouldHelp || isIndexed(stream, name)) return []
+  const column = /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+  // CONCURRENTLY is not for partitioned tables.
+  const create = stream.kind === 'partitioned' ? 'CREATE INDEX' : 'CREATE INDEX CONCURRENTLY'
+  return [
+    `"${name}" has no index, so each run scans all of ${stream.name}: ${create} ON ${stream.name} (${column}).`,
+  ]
 }
 
 function findColumn(stream: CatalogStream, name: string): CursorColumn {

@@ -155,6 +155,7 @@ function chooseCursor(
     return null
   }
   const plan = planCursor({ stream, options, resolved: cursor, landing, obstacle: horizonObstacle(stream) })
+  warnings.push(...plan.warnings)
   if (options.auditEvery !== undefined && plan.auditEvery === null && plan.bound !== 'xmin') {
     warnings.push(
       landing === 'append'
@@ -298,6 +299,12 @@ function isStillKey(stream: CatalogStream, key: readonly string[]): boolean {
   )
 }
 
+/** Append-optimised tables count their changes. */
+function whenRead({ greenplum, kind }: CatalogStream): string {
+  const counts = greenplum?.storage.startsWith('append_optimised') === true && kind !== 'matview'
+  return counts ? 'in each run that finds it changed' : 'each run'
+}
+
 function chooseMode(
   stream: CatalogStream,
   options: StreamOptions,
@@ -314,7 +321,7 @@ function chooseMode(
       return { mode: 'full_refresh', reason: 'Landing `replace` reads the whole stream each run.' }
     }
     if (obstacle !== null) {
-      return { mode: 'full_refresh', reason: `Read in full each run: ${obstacle}.` }
+      return { mode: 'full_refresh', reason: `Read in full ${whenRead(stream)}: ${obstacle}.` }
     }
     if (key === null) {
       return {
