@@ -38,6 +38,8 @@ export interface SnapshotOptions {
   readonly queries?: readonly NamedQuery[]
   /** Take queries although the role could do more than read. */
   readonly allowPrivilegedRole?: boolean
+  /** Read Greenplum by several connections also where its version was not measured. */
+  readonly allowUnverifiedSnapshot?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -103,12 +105,21 @@ export function createReadableSource(source: Source, limits: Limits): ReadableSo
     check: (options) => source.check(options),
     health: (options) => source.health(options),
     discover,
-    snapshot: async (names, { jobs = 0, rowSecurity = 'stop', signal, ...ofQueries } = {}) => {
+    snapshot: async (
+      names,
+      { jobs = 0, rowSecurity = 'stop', allowUnverifiedSnapshot = false, signal, ...ofQueries } = {},
+    ) => {
       const onlyQueries = names.length === 0 && (ofQueries.queries ?? []).length > 0
       const selection = { select: names, exclude: onlyQueries ? ['*'] : [] }
       const { streams } = await source.discover(selection, { ...ofQueries, ...signalOf(signal) })
       const accepted = new Set(rowSecurity === 'on' ? streams.map(({ name }) => name) : [])
-      const options = { limits, readers: jobs, rowSecurityOn: accepted, ...signalOf(signal) }
+      const options = {
+        limits,
+        readers: jobs,
+        rowSecurityOn: accepted,
+        allowUnverifiedSnapshot,
+        ...signalOf(signal),
+      }
       return createReadableSnapshot(source, await source.openSnapshot(streams, options), limits)
     },
     close: () => source.close(),

@@ -8,6 +8,7 @@ import {
   failureOf,
   openSnapshot,
   openSource,
+  streamNamed,
   TYPE_OPTIONS,
   withLimits,
 } from '../source/open-source.js'
@@ -36,12 +37,18 @@ onOldestServer('A Greenplum cluster as it is read, played', (server) => {
       CREATE TABLE feed (line text); INSERT INTO feed VALUES ('one');
       CREATE VIEW above AS SELECT * FROM small WHERE id > 5;
       CREATE VIEW far_above AS SELECT * FROM above WHERE id > 8;
-      CREATE TABLE events (id int, at timestamptz)`)
+      CREATE TABLE events (id int, at timestamptz);
+      CREATE TABLE rewritten (id int); INSERT INTO rewritten VALUES (1);
+      CREATE TABLE empty (id int);
+      CREATE TABLE secret (id int)`)
     await describeTable(database, 'public.large', {})
     await describeTable(database, 'public.copies', { distribution: 'replicated' })
     await describeTable(database, 'public.small', {})
     await describeTable(database, 'public.feed', { storage: 'x' })
     await describeTable(database, 'public.events', { storage: 'c' })
+    await describeTable(database, 'public.rewritten', { storage: 'a' })
+    await describeTable(database, 'public.empty', { storage: 'a' })
+    await describeTable(database, 'public.secret', {})
     await database.sql('INSERT INTO events VALUES (1, now())')
   })
   beforeEach(async () => {
@@ -274,6 +281,36 @@ onOldestServer('A Greenplum cluster as it is read, played', (server) => {
     const [other, large] = await open('public.large')
     await other.close()
     expect(large.greenplum?.changeMark).toBeNull()
+  })
+
+  it('marks an empty table without counters, and not one that has rows without them, as a rewritten one does', async () => {
+    const marks = await Promise.all(
+      ['public.empty', 'public.rewritten'].map(async (name) => {
+        const stream = await discoverOne(source, name)
+        await using snapshot = await openSnapshot(source, [stream])
+        return snapshot.streams[0]?.greenplum?.changeMark ?? null
+      }),
+    )
+    expect(marks).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/), null])
+  })
+
+  it('needs no more of a role than to read, and says what it may not read', async () => {
+    const role = await database.createRole()
+    await database.sql(`GRANT SELECT ON large, events TO ${role.name}`)
+    await using reader = await openSource(double.url(database.name, role.name))
+    const streams = (
+      await reader.discover({ select: ['public.large', 'public.events', 'public.secret'], exclude: [] })
+    ).streams
+    await using snapshot = await openSnapshot(reader, streams, { readers: 2 })
+    expect(snapshot.failed.map(({ stream, error }) => [stream, (error as { code?: string }).code])).toEqual([
+      ['public.secret', 'PERMISSION_DENIED'],
+    ])
+    const events = streamNamed(snapshot.streams, 'public.events')
+    expect(events.greenplum?.changeMark).toMatch(/^[0-9a-f]{64}$/)
+    expect(
+      (await readIds(snapshot, await plan(snapshot, streamNamed(snapshot.streams, 'public.large')))).length,
+    ).toBe(ROWS)
+    await snapshot.assertUnchanged(events)
   })
 })
 
