@@ -130,7 +130,7 @@ async function extract(work: Work): Promise<boolean> {
   const { body, format, reply, options, signal } = work
   const { raw } = reply
   const send = { clientTimeoutMs: options.settings.clientTimeoutMs, signal }
-  const progress: Progress = { rows: 0, cursor: null }
+  const progress: Progress = { begun: false, rows: 0, cursor: null }
   try {
     {
       await using from = await openFrom(body, options, signal)
@@ -143,7 +143,7 @@ async function extract(work: Work): Promise<boolean> {
     await endInOrder(raw, trailersOf(progress), send)
     return true
   } catch (error) {
-    if (!raw.headersSent) throw error
+    if (!progress.begun) throw error
     const { code, message } = toErrorData(error)
     options.logger.warn({ code, rows: progress.rows }, `An extraction was cut off: ${message}`)
     const word =
@@ -154,6 +154,8 @@ async function extract(work: Work): Promise<boolean> {
 }
 
 interface Progress {
+  /** The answer is ours to send, and a status can no longer say what went wrong. */
+  begun: boolean
   rows: number
   cursor: string | null
 }
@@ -172,13 +174,14 @@ async function sendAll(
   const { raw } = reply
   const begin = (): Promise<void> => {
     // What is wrong with the request shows before the first rows are there, and can then be said by a status.
+    progress.begun = true
     reply.hijack()
     raw.writeHead(200, {
       'content-type': CONTENT_TYPES[format],
       'cache-control': 'no-store',
       'trunkline-stream': encodeURI(extraction.stream),
       'trunkline-snapshot': extraction.snapshotId,
-      trailer: TRAILERS,
+      ...(reply.request.raw.httpVersion === '1.0' ? {} : { trailer: TRAILERS }),
     })
     return sendBytes(raw, writer.begin(), send)
   }
@@ -190,10 +193,10 @@ async function sendAll(
     progress.cursor = extraction.cursor()
   }
   for await (const batch of extraction.batches) {
-    if (!raw.headersSent) await begin()
+    if (!progress.begun) await begin()
     await write(batch)
   }
-  if (!raw.headersSent) await begin()
+  if (!progress.begun) await begin()
   await sendBytes(raw, writer.end(), send)
 }
 

@@ -22,6 +22,7 @@ import { Sources } from './sources.js'
 
 /** Beside extractions: one that looks at the health, one that reads the catalog. */
 const BESIDE = 2
+const LAST_ANSWERS_MS = 1000
 
 export interface ServiceOptions {
   readonly settings: ServiceSettings
@@ -129,7 +130,12 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     })
     await Promise.all([runs.stop(reason), slots.drain(settings.gracePeriodMs)])
     stopped.abort(reason)
+    // Whoever is only just asking has this long.
+    const timer = setTimeout(() => {
+      app.server.closeAllConnections()
+    }, LAST_ANSWERS_MS)
     await app.close()
+    clearTimeout(timer)
     await sources.close()
     log.info({}, 'the service has stopped')
   }

@@ -62,7 +62,11 @@ export async function readerOf(database: TestDatabase, schema = 'public'): Promi
   return connectionTo(role.url)
 }
 
-export function syncOf(connection: ConnectionInput, destination: string, options: ConfiguredSync['options'] = {}) {
+export function syncOf(
+  connection: ConnectionInput,
+  destination: string,
+  options: ConfiguredSync['options'] = {},
+) {
   return { connection, destination, options }
 }
 
