@@ -29,7 +29,8 @@ export function parseConfiguration(
     const values = asWritten.value
     const profile = recognise({ values, file, json: text.trimStart().startsWith('{') })
     const placeOf = (key: string): string => asWritten.placeOf([key])
-    if (profile !== null) return fromProfile(profile, { values, file, env, placeOf }, path)
+    const writtenAt = (key: string): string | null => asWritten.writtenAt([key])
+    if (profile !== null) return fromProfile(profile, { values, file, env, placeOf, writtenAt }, path)
   }
   return parseNative(text, file, path, env)
 }
@@ -38,7 +39,8 @@ export function parseConfiguration(
 export function configurationFromVariables(env: Environment): Configuration | null {
   if (!REQUIRED_VARIABLES.every((name) => (env[name] ?? '') !== '')) return null
   const file = `the environment (${NOESIS_VARIABLES.filter((name) => env[name] !== undefined).join(', ')})`
-  return fromProfile('noesis', { values: {}, file, env, placeOf: (key) => `${file} (${key})` }, file)
+  const placeOf = (key: string): string => `${file} (${key})`
+  return fromProfile('noesis', { values: {}, file, env, placeOf, writtenAt: () => null }, file)
 }
 
 function fromProfile(name: ProfileName, document: ProfileDocument, path: string): Configuration {

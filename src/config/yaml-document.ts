@@ -13,6 +13,8 @@ export interface PlacedDocument {
   readonly value: unknown
   /** `trunkline.yaml:4:10 (connections.shop.url)`; of the closest part that exists. */
   placeOf(path: readonly PropertyKey[]): string
+  /** A plain value as it is written: `007` is no text, and not the number 7 either. Null where nothing plain is there. */
+  writtenAt(path: readonly PropertyKey[]): string | null
 }
 
 /**
@@ -39,14 +41,17 @@ export function parseYamlDocument(source: string, file: string, env: Environment
     return describePlace(file, path)
   }
 
-  const walker: Walker = { document, env, offsets, placeOf, aliases: 0 }
-  return { value: toValue(walker, document.contents, []), placeOf }
+  const written = new Map<string, string>()
+  const walker: Walker = { document, env, offsets, written, placeOf, aliases: 0 }
+  const value = toValue(walker, document.contents, [])
+  return { value, placeOf, writtenAt: (path) => written.get(pathKey(path)) ?? null }
 }
 
 interface Walker {
   readonly document: Document
   readonly env: Environment | null
   readonly offsets: Map<string, number>
+  readonly written: Map<string, string>
   readonly placeOf: (path: readonly PropertyKey[]) => string
   aliases: number
 }
@@ -76,6 +81,7 @@ function toValue(walker: Walker, node: unknown, path: readonly PropertyKey[]): u
   }
   if (isSeq(node)) return node.items.map((item, index) => toValue(walker, item, [...path, index]))
   if (isScalar(node)) {
+    if (node.source !== undefined) walker.written.set(pathKey(path), node.source)
     return typeof node.value === 'string' && walker.env !== null
       ? interpolate(node.value, walker.env, walker.placeOf(path))
       : node.value

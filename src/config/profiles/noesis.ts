@@ -261,11 +261,12 @@ class NoesisValues {
     )
   }
 
-  /** Numbers as their text. @throws ProfileError */
+  /** Numbers as they are written. @throws ProfileError */
   text(key: string): string | null {
-    const value = this.#find(key)
+    const { name, value } = this.#find(key)
     if (value === undefined || value === null || value === '') return null
-    if (typeof value === 'string' || typeof value === 'number') return String(value)
+    if (typeof value === 'string') return value
+    if (typeof value === 'number') return this.#document.writtenAt(name) ?? String(value)
     throw this.wrong(key, 'must be text')
   }
 
@@ -295,12 +296,12 @@ class NoesisValues {
     )
   }
 
-  #find(key: string): unknown {
+  #find(key: string): { readonly name: string; readonly value: unknown } {
     const { values, env } = this.#document
     const { alias, variable } = KEYS[key] ?? { alias: null, variable: null }
-    if (Object.hasOwn(values, key)) return values[key]
-    if (alias !== null && Object.hasOwn(values, alias)) return values[alias]
-    return variable === null ? undefined : ownValue(env, variable)
+    const name = Object.hasOwn(values, key) || alias === null ? key : alias
+    if (Object.hasOwn(values, name)) return { name, value: values[name] }
+    return { name, value: variable === null ? undefined : ownValue(env, variable) }
   }
 }
 

@@ -76,6 +76,8 @@ export interface ProfileDocument {
   readonly env: Environment
   /** `config.yaml:3:7 (port)`. */
   placeOf(key: string): string
+  /** A number as it is written, null where there is none: `007` is a password and not 7. */
+  writtenAt(key: string): string | null
 }
 
 /** Where a profile's tables land, so that `FROM people` finds them. */

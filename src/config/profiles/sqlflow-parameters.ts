@@ -12,12 +12,12 @@ export class SqlflowParameters {
     this.#values = new Map(Object.entries(document.values))
   }
 
-  /** A number is taken as its text. @throws ProfileError */
+  /** A number is taken as it is written. @throws ProfileError */
   text(key: string): string | null {
     const value = this.#values.get(key)
     if (value === undefined || value === null || value === '') return null
     if (typeof value === 'string') return value
-    if (typeof value === 'number') return String(value)
+    if (typeof value === 'number') return this.#document.writtenAt(key) ?? String(value)
     throw this.wrong(key, `Parameter '${key}' must be a string`, 'Write it in quotes.')
   }
 

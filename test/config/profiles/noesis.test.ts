@@ -87,6 +87,18 @@ test.each(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'])(
   },
 )
 
+test('what looks like a number is text as it is written', () => {
+  const { connection } = readProfile(
+    'host: localhost\nport: 05432\ndatabase: 0x1F\nusername: 1e3\npassword: 00712345678901234567890\n',
+  )
+  expect(connection.options).toMatchObject({
+    port: '05432',
+    dbname: '0x1F',
+    user: '1e3',
+    password: '00712345678901234567890',
+  })
+})
+
 test('verify-full trusts the authorities of the machine unless others are named', () => {
   const rootOf = (values: object, env = {}): string | undefined =>
     readProfile({ ...BASIC, sslmode: 'verify-full', ...values }, env).connection.options['sslrootcert']

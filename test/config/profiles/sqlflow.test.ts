@@ -122,6 +122,11 @@ test('numbers may be written as text', () => {
   expect(stream.batchSize).toBe(100)
 })
 
+test('a password that looks like a number is what is written', () => {
+  const { connection } = readProfile('host: localhost\ndbname: shop\nuser: reader\npassword: 0071\n')
+  expect(connection.options['password']).toBe('0071')
+})
+
 test('a password may be empty or absent', () => {
   for (const values of [
     { ...BASIC, password: '' },
