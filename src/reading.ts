@@ -3,6 +3,7 @@ import type { Batch } from './batch/batch.js'
 import type { Catalog, CatalogStream } from './model/catalog.js'
 import type { SourcePosition } from './model/checkpoint.js'
 import type { Field } from './model/column-type.js'
+import { CURSOR_TYPE_NAMES, toCursorColumn } from './model/cursor.js'
 import { TrunklineError } from './model/error.js'
 import type { Limits, StreamOptions } from './model/sync-spec.js'
 import type {
@@ -14,6 +15,7 @@ import type {
   Source,
   SourceCheck,
   SourceHealth,
+  StreamRead,
 } from './source/contract.js'
 import { readSplits } from './sync/read-splits.js'
 import { ReaderPermits } from './sync/reader-permits.js'
@@ -56,6 +58,8 @@ export interface ReadOptions extends Pick<
   | 'specialTemporal'
   | 'invalidUtf8'
 > {
+  /** In the order of this column; with `from`, only rows at or above it, which is text as PostgreSQL reads it. */
+  readonly cursor?: { readonly field: string; readonly from?: string }
   readonly signal?: AbortSignal
 }
 
@@ -171,7 +175,7 @@ async function* readStream(
   const planned = await snapshot.plan({
     stream,
     columns,
-    rows: { kind: 'full' },
+    rows: options.cursor === undefined ? { kind: 'full' } : rowsByCursor(stream, options.cursor),
     where: options.where ?? null,
     withXmin: false,
     method,
@@ -185,6 +189,28 @@ async function* readStream(
       options.signal === undefined ? snapshot.signal : AbortSignal.any([snapshot.signal, options.signal]),
   })
   await snapshot.assertUnchanged(stream)
+}
+
+function rowsByCursor(
+  stream: CatalogStream,
+  { field, from = null }: { readonly field: string; readonly from?: string | null },
+): StreamRead['rows'] {
+  const found = stream.columns.find(({ name }) => name === field)
+  if (found === undefined) {
+    throw new TrunklineError('STREAM_MISSING', `${stream.name} has no column ${field} for the cursor.`, {
+      hint: `Its columns: ${stream.columns.map(({ name }) => name).join(', ')}.`,
+      context: { stream: stream.name, field },
+    })
+  }
+  const column = toCursorColumn(found)
+  if (column === null) {
+    throw new TrunklineError('STREAM_UNSUPPORTED', `${field} of ${stream.name} cannot be a cursor.`, {
+      hint: `A cursor is a column of one of: ${CURSOR_TYPE_NAMES}.`,
+      context: { stream: stream.name, field },
+    })
+  }
+  const others = { nulls: false, lowest: false }
+  return { kind: 'cursor', range: { column, from, below: null, others }, versions: null }
 }
 
 function findStream(snapshot: Snapshot, name: string): CatalogStream {

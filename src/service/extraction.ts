@@ -2,7 +2,6 @@
 import type { Batch } from '../batch/batch.js'
 import { countNulls } from '../batch/row-range.js'
 import { valueReader } from '../batch/rows.js'
-import type { CatalogStream } from '../model/catalog.js'
 import { formatStreamName } from '../model/catalog.js'
 import type { Field } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
@@ -48,7 +47,7 @@ export async function openExtraction(
     const [stream] = snapshot.streams
     if (stream === undefined) throw new TrunklineError('STREAM_MISSING', 'The stream is not there.')
     const options: ReadOptions = {
-      ...toReadOptions(body, stream, signal),
+      ...toReadOptions(body, signal),
       // A statement's time is then that of some rows, and not that of whoever takes them all.
       ...(limits.statementTimeoutMs > 0 ? { readMethod: 'named' } : {}),
     }
@@ -110,14 +109,18 @@ function namesOf(entity: string, schemas: readonly string[]): readonly string[] 
     : schemas.map((schema) => formatStreamName(schema, entity))
 }
 
-function toReadOptions(body: ExtractionBody, stream: CatalogStream, signal: AbortSignal): ReadOptions {
+function toReadOptions(body: ExtractionBody, signal: AbortSignal): ReadOptions {
   const { mode, columns, excludeColumns, where } = body
-  const above = 'incremental' in mode ? cursorCondition(mode.incremental, stream) : null
-  const conditions = [...(where === undefined ? [] : [where]), ...(above === null ? [] : [above])]
+  const incremental = 'incremental' in mode ? mode.incremental : null
+  const conditions = [
+    ...(where === undefined ? [] : [where]),
+    ...(incremental === null ? [] : [placeCondition(incremental)]),
+  ].filter((condition) => condition !== null)
   return {
     signal,
     ...(columns === undefined ? {} : { columns }),
     ...(excludeColumns === undefined ? {} : { excludeColumns }),
+    ...(incremental === null ? {} : { cursor: toCursor(incremental) }),
     ...(conditions.length === 0
       ? {}
       : { where: conditions.map((condition) => `(${condition})`).join(' AND ') }),
@@ -126,20 +129,15 @@ function toReadOptions(body: ExtractionBody, stream: CatalogStream, signal: Abor
 
 type Incremental = Extract<ExtractionBody['mode'], { incremental: unknown }>['incremental']
 
-function cursorCondition({ cursorField, cursor, inclusive }: Incremental, stream: CatalogStream): string {
-  if (!stream.columns.some(({ name }) => name === cursorField)) {
-    throw new TrunklineError(
-      'STREAM_MISSING',
-      `${stream.name} has no column ${cursorField} for the cursor.`,
-      {
-        hint: `Its columns: ${stream.columns.map(({ name }) => name).join(', ')}.`,
-        context: { stream: stream.name, field: cursorField },
-      },
-    )
-  }
+function toCursor({ cursorField, cursor }: Incremental): NonNullable<ReadOptions['cursor']> {
+  return { field: cursorField, ...(cursor === undefined || cursor === null ? {} : { from: String(cursor) }) }
+}
+
+/** A read by cursor begins at it, and without one takes rows that have no place in its order, too. */
+function placeCondition({ cursorField, cursor, inclusive }: Incremental): string | null {
   const column = `"${cursorField.replaceAll('"', '""')}"`
   if (cursor === undefined || cursor === null) return `${column} IS NOT NULL`
-  return `${column} ${inclusive === true ? '>=' : '>'} '${String(cursor).replaceAll("'", "''")}'`
+  return inclusive === true ? null : `${column} <> '${String(cursor).replaceAll("'", "''")}'`
 }
 
 /** Remembers the cursor of the last row that has one: rows come in its order. */

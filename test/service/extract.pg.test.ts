@@ -18,6 +18,8 @@ onNewestServer('Extracting over HTTP', (server) => {
       INSERT INTO users SELECT i, 'user ' || i, '2023-01-01Z'::timestamptz + i * interval '1 minute'
         FROM generate_series(1, ${ROWS}) AS i;
       CREATE VIEW recent AS SELECT id, name FROM users WHERE id > ${ROWS - 10};
+      CREATE TABLE shuffled AS SELECT i AS id, i % 7 AS step FROM generate_series(1, 3000) AS i ORDER BY md5(i::text);
+      INSERT INTO shuffled VALUES (0, NULL);
       CREATE SCHEMA sales;
       CREATE TABLE sales.orders (id int);
       CREATE TABLE nothing (id int, "odd ""name" text)`)
@@ -65,6 +67,19 @@ onNewestServer('Extracting over HTTP', (server) => {
     expect(await rowsOf({ cursor: ROWS - 3 })).toEqual([ROWS - 2, ROWS - 1, ROWS])
     expect(await rowsOf({ cursor: String(ROWS - 3) })).toEqual([ROWS - 2, ROWS - 1, ROWS])
     expect(await rowsOf({ cursor: null })).toHaveLength(ROWS)
+  })
+
+  test('rows come in the order of the cursor, however they lie, and those that have none are left out', async () => {
+    const service = await open()
+    const stepsOf = async (incremental: object): Promise<unknown[]> => {
+      const mode = { incremental: { entity: 'shuffled', cursorField: 'step', ...incremental } }
+      return linesOf(await (await service.extract({ mode })).text()).map(({ step }) => step)
+    }
+    const all = await stepsOf({})
+    expect(all).toHaveLength(3000)
+    expect(all).toEqual([...all].sort())
+    expect(new Set(await stepsOf({ cursor: 4 }))).toEqual(new Set([5, 6]))
+    expect(new Set(await stepsOf({ cursor: 4, inclusive: true }))).toEqual(new Set([4, 5, 6]))
   })
 
   test('a cursor is a value, whatever is written in it', async () => {
