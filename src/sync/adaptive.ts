@@ -19,11 +19,16 @@ export interface Remark {
   readonly text: string
 }
 
+/** That a figure was reduced. */
+interface Reduction extends Remark {
+  readonly figure: 'batchRows' | 'readers'
+}
+
 export interface AdaptiveParameters extends SizeFigures {
   readonly category: SizeCategory
   /** Something was reduced. */
   readonly underPressure: boolean
-  readonly remarks: readonly Remark[]
+  readonly remarks: readonly Reduction[]
 }
 
 /** @param rows as estimated */
@@ -48,7 +53,7 @@ export function reduceBatchRows(
   batchRows: number,
   memory: number | null,
   options: AdaptiveOptions = DEFAULT_ADAPTIVE,
-): { readonly batchRows: number; readonly remark: Remark | null } {
+): { readonly batchRows: number; readonly remark: Reduction | null } {
   if (memory === null || memory <= options.memoryHigh) return { batchRows, remark: null }
   const critical = memory > options.memoryCritical
   const share = critical ? options.batchShareCritical : options.batchShareHigh
@@ -56,7 +61,7 @@ export function reduceBatchRows(
   const least = Math.min(options.leastBatchRows, batchRows)
   const reduced = Math.max(Math.floor(batchRows * share), least)
   const text = `${critical ? 'CRITICAL' : 'HIGH'} MEMORY PRESSURE: Reducing batch size from ${withCommas(batchRows)} to ${withCommas(reduced)} records`
-  return { batchRows: reduced, remark: { level: critical ? 'warn' : 'info', text } }
+  return { batchRows: reduced, remark: { figure: 'batchRows', level: critical ? 'warn' : 'info', text } }
 }
 
 /** One above the critical threshold, half of them above the high one. */
@@ -64,12 +69,12 @@ export function reduceReaders(
   readers: number,
   cpu: number | null,
   options: AdaptiveOptions = DEFAULT_ADAPTIVE,
-): { readonly readers: number; readonly remark: Remark | null } {
+): { readonly readers: number; readonly remark: Reduction | null } {
   if (cpu === null || cpu <= options.cpuHigh) return { readers, remark: null }
   const critical = cpu > options.cpuCritical
   const reduced = critical ? 1 : Math.max(Math.floor(readers / 2), 1)
   const text = `${critical ? 'CRITICAL' : 'HIGH'} CPU PRESSURE: Reducing threads from ${readers} to ${reduced}`
-  return { readers: reduced, remark: { level: critical ? 'warn' : 'info', text } }
+  return { readers: reduced, remark: { figure: 'readers', level: critical ? 'warn' : 'info', text } }
 }
 
 /** What a table of so many rows is read with now. */

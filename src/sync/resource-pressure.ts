@@ -226,13 +226,14 @@ export class RunPressure {
   #resize(): void {
     const { readers, progress } = this.#parts
     for (const [name, stream] of this.#streams) {
-      const { batchRows, readers: threads } = stream.parameters
-      stream.parameters = this.#parametersFor(stream.rows)
-      readers.permits.limitStream(name, stream.parameters.readers)
-      const isSame = stream.parameters.batchRows === batchRows && stream.parameters.readers === threads
-      if (isSame) continue
-      for (const remark of stream.parameters.remarks) progress.say(name, remark)
-      progress.say(name, { level: 'info', text: describeParameters(stream.rows, stream.parameters) })
+      const before = stream.parameters
+      const now = this.#parametersFor(stream.rows)
+      stream.parameters = now
+      readers.permits.limitStream(name, now.readers)
+      if (now.batchRows === before.batchRows && now.readers === before.readers) continue
+      const reduced = now.remarks.filter(({ figure }) => now[figure] < before[figure])
+      for (const remark of reduced) progress.say(name, remark)
+      progress.say(name, { level: 'info', text: describeParameters(stream.rows, now) })
     }
   }
 

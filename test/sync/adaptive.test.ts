@@ -123,10 +123,12 @@ describe('processors', () => {
 
   test('say what they did', () => {
     expect(reduceReaders(4, 96).remark).toEqual({
+      figure: 'readers',
       level: 'warn',
       text: 'CRITICAL CPU PRESSURE: Reducing threads from 4 to 1',
     })
     expect(reduceReaders(4, 90).remark).toEqual({
+      figure: 'readers',
       level: 'info',
       text: 'HIGH CPU PRESSURE: Reducing threads from 4 to 2',
     })

@@ -315,6 +315,8 @@ describe('tables that are read by their size', () => {
     expect(rows()).toBe(3750)
     await run.read(95)
     expect(rows()).toBe(2500)
+    await run.read(82)
+    expect(rows()).toBe(3750)
     await run.read(50)
     expect(rows()).toBe(5000)
     // Nothing stands still for it.
