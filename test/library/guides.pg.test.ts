@@ -3,7 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { parseConfiguration } from '../../src/config/configuration.js'
+import { PROFILE_NAMES } from '../../src/config/profiles/profile.js'
+import { recognise } from '../../src/config/profiles/recognise.js'
 import { ERROR_CODES } from '../../src/model/error.js'
 import { startServer, type SpecialServer } from '../server/servers.js'
 import { findDocExamples, root } from './doc-examples.js'
@@ -132,6 +135,23 @@ describe('the customisation guide', () => {
       ]),
     )
     for (const part of parts) expect(existsSync(join(root, 'src', part)), part).toBe(true)
+  })
+})
+
+describe('the guide for those who come from another tool', () => {
+  const text = guide('coming-from')
+
+  test('names every profile of another tool, and shows configurations that are taken for theirs', () => {
+    const table = text.slice(text.indexOf('## Configurations that run unchanged'))
+    const named = [...table.matchAll(/^\|.*\| `([\w-]+)` +\|$/gm)].map((match) => match[1] ?? '')
+    expect(named.sort()).toEqual([...PROFILE_NAMES].sort())
+    const [, yaml = ''] = /```yaml\n(# postgres\.yaml\n[^]*?)```/.exec(table) ?? []
+    const [, json = ''] = /```json\n([^]*?)```/.exec(table) ?? []
+    const values = (parsed: unknown) => parsed as Record<string, unknown>
+    expect(recognise({ values: values(parse(yaml)), file: 'postgres.yaml', json: false })).toBe('sqlflow')
+    expect(recognise({ values: values(JSON.parse(json)), file: 'configuration.json', json: true })).toBe(
+      'server-side-cursors',
+    )
   })
 })
 
