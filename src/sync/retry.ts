@@ -22,8 +22,11 @@ const WORTH_WAITING_FOR: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DEADLOCK',
 ])
 
+/** A statement that took longer than statement_timeout most likely does so again, each time for as long. */
+const TIMED_OUT_ATTEMPTS = 2
+
 type BackoffLimits = Pick<Limits, 'firstRetryDelayMs' | 'maxRetryDelayMs' | 'retryJitter'>
-type RetryLimits = BackoffLimits & Pick<Limits, 'maxAttempts'>
+type RetryLimits = BackoffLimits & Pick<Limits, 'maxAttempts' | 'statementTimeoutMs'>
 
 export interface RetryInput {
   readonly error: unknown
@@ -35,7 +38,9 @@ export interface RetryInput {
 
 export function decideRetry({ error, attempt, limits, random }: RetryInput): RetryDecision {
   if (!(error instanceof TrunklineError) || error.retry === 'never') return { again: false }
-  if (attempt >= limits.maxAttempts) return { again: false }
+  const timedOut = error.code === 'QUERY_CANCELED' && limits.statementTimeoutMs > 0
+  if (attempt >= (timedOut ? Math.min(limits.maxAttempts, TIMED_OUT_ATTEMPTS) : limits.maxAttempts))
+    return { again: false }
   // After a yield the session that waited for us must get its turn first.
   if (error.retry === 'safe' && attempt === 1 && error.code !== 'YIELDED_TO_DDL')
     return { again: true, delayMs: 0 }

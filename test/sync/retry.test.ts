@@ -21,6 +21,18 @@ describe('retry', () => {
     expect(decide('CONNECTION_LOST', 5).again).toBe(false)
   })
 
+  test('a statement that a timeout of ours may have ended gets one more try, otherwise as many as any', () => {
+    const tried = (statementTimeoutMs: number, attempt: number): boolean =>
+      decideRetry({
+        error: new TrunklineError('QUERY_CANCELED', ''),
+        attempt,
+        limits: { ...limits, statementTimeoutMs },
+        random: half,
+      }).again
+    expect([tried(300_000, 1), tried(300_000, 2)]).toEqual([true, false])
+    expect([tried(0, 2), tried(0, 4)]).toEqual([true, true])
+  })
+
   test('what is safe is tried at once, the second time after a pause', () => {
     expect(decide('CONNECTION_LOST', 1)).toEqual({ again: true, delayMs: 0 })
     expect(decide('CONNECTION_LOST', 2)).toEqual({ again: true, delayMs: 1500 })
