@@ -6,7 +6,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { createDuckDbDestination } from '../../src/destination/duckdb/duckdb-destination.js'
 import { fromErrorData } from '../../src/model/error.js'
 import type { ProgressEvent, RunReport, StreamReport } from '../../src/model/report.js'
-import type { SyncSpec } from '../../src/model/sync-spec.js'
+import type { Limits, SyncSpec } from '../../src/model/sync-spec.js'
 import { resolveConnection } from '../../src/postgres/resolve-connection.js'
 import { createPostgresSource } from '../../src/source/postgres-source.js'
 import { runSync } from '../../src/sync/engine.js'
@@ -33,6 +33,8 @@ export class Warehouse {
       readonly signal?: AbortSignal
       readonly onProgress?: (event: ProgressEvent) => void
       readonly url?: string
+      /** Of the source. */
+      readonly limits?: Limits
     } = {},
   ): Promise<RunReport> {
     const settings = await resolveConnection({
@@ -41,10 +43,12 @@ export class Warehouse {
       homeDir: this.#folder,
       userName: userInfo().username,
     })
-    await using source = createPostgresSource(settings)
+    await using source = createPostgresSource(
+      settings,
+      options.limits === undefined ? {} : { limits: options.limits },
+    )
     await using destination = createDuckDbDestination({ path: this.file, publish: 'direct' })
-    const { url, ...rest } = options
-    void url
+    const { url: _url, limits: _limits, ...rest } = options
     return await runSync({ source, destination, spec: { ...SPEC, ...spec }, ...rest })
   }
 
