@@ -137,7 +137,7 @@ onNewestServer('hooks', (server) => {
     }
     const first = await copy.sync({ streams })
     expect(streamOf(first, 'public.seen')).toMatchObject({
-      attempts: 1,
+      generation: 1,
       rowsRead: 5000,
       rowsLanded: 4500,
     })
