@@ -35,6 +35,7 @@ export async function installDouble(database: TestDatabase, segments = 2): Promi
 CREATE SCHEMA gp_double;
 CREATE SCHEMA gp_toolkit;
 CREATE TABLE gp_double.tables (oid oid PRIMARY KEY, storage text NOT NULL, policy "char", distkey int2vector, root boolean NOT NULL);
+CREATE SEQUENCE gp_double.not_a_table;
 CREATE TABLE gp_double.gp_id (gpname name);
 INSERT INTO gp_double.gp_id SELECT 'gp' FROM generate_series(1, ${segments});
 CREATE FUNCTION gp_double.gp_dist_random(name text) RETURNS SETOF gp_double.gp_id LANGUAGE sql VOLATILE AS 'SELECT * FROM gp_double.gp_id';

@@ -20,6 +20,8 @@ export interface DoubleOptions {
   /** What `server_version` says. */
   readonly base?: string
   readonly segments?: number
+  /** Views of the database, which cannot be locked. */
+  readonly views?: readonly string[]
 }
 
 export interface Statement {
@@ -49,6 +51,7 @@ const CANCEL_REQUEST = 80_877_102
 export async function startGreenplumDouble(options: DoubleOptions): Promise<GreenplumDouble> {
   const rules = new FrontendRules({
     segments: options.segments ?? 2,
+    views: [...(options.views ?? []), 'pg_catalog.pg_stat_activity'],
     version: options.version ?? '6.24.3',
     base: options.base ?? '9.4.26',
   })

@@ -60,7 +60,11 @@ onOldestServer('A Greenplum cluster as it is read, played', (server) => {
   })
 
   async function begin(options: Partial<DoubleOptions> = {}): Promise<void> {
-    double = await startGreenplumDouble({ target: server, ...options })
+    double = await startGreenplumDouble({
+      target: server,
+      views: ['public.above', 'public.far_above'],
+      ...options,
+    })
     source = await openSource(double.url(database.name, 'postgres'))
   }
 
@@ -232,7 +236,7 @@ onOldestServer('A Greenplum cluster as it is read, played', (server) => {
     const queries = [
       {
         name: 'big_ids',
-        sql: 'SELECT id, id::numeric(8,2) AS price FROM public.small WHERE id > 8',
+        sql: 'SELECT id, id::numeric(8,2) AS price FROM public.above WHERE id > 8',
         primaryKey: ['id'],
       },
     ]

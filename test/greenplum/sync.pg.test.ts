@@ -162,27 +162,32 @@ onOldestServer('A Greenplum cluster that is copied, played', (server) => {
     expect(await outcomes(some)).toEqual({ 'public.by_row': 'done' })
   })
 
-  it('lands nothing that was read in a snapshot whose leader ended its transaction unseen, and tries again', async () => {
+  it.each([
+    ['ended its transaction unseen', (leader: number) => double.inject(leader, 'COMMIT')],
+    [
+      'lost its session',
+      () =>
+        database.sql(
+          `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'public.large'::regclass AND mode = 'AccessShareLock'
+              AND pid IN (SELECT pid FROM pg_stat_activity WHERE state = 'idle in transaction' AND query NOT LIKE 'SHOW%')`,
+        ),
+    ],
+  ])('lands nothing that was read in a snapshot whose leader %s, and tries again', async (_, end) => {
     let ended = false
     double.onStatement = async ({ sql, session }) => {
       if (ended || !/^COPY .*gp_segment_id = 1/.test(sql)) return
       ended = true
       const leader = double.statements.findLast((other) => other.sql.includes('pg_export_snapshot'))?.session
       if (leader === undefined || leader === session) throw new Error('a reader is not the leader')
-      await double.inject(leader, 'COMMIT')
+      await end(leader)
     }
-    const report = await warehouse.run({
-      ...select('public.large'),
-      jobs: 2,
-      limits: { ...limits, maxAttempts: 1 },
-    })
+    const once = { ...select('public.large'), jobs: 2, limits: { ...limits, maxAttempts: 1 } }
+    const large = streamOf(await warehouse.run(once), 'public.large')
     expect(ended).toBe(true)
-    const large = streamOf(report, 'public.large')
     expect([large.outcome, large.error?.code]).toEqual(['failed', 'SNAPSHOT_LOST'])
     await expect(warehouse.query('SELECT * FROM public.large')).rejects.toThrow()
-    expect(
-      streamOf(await warehouse.sync({ ...select('public.large'), jobs: 2 }), 'public.large').rowsLanded,
-    ).toBe(12_000)
+    const again = await warehouse.sync({ ...select('public.large'), jobs: 2 })
+    expect(streamOf(again, 'public.large').rowsLanded).toBe(12_000)
   })
 
   it('takes no mode by transaction id, and says what there is instead', async () => {
