@@ -168,7 +168,8 @@ export class Runs {
     const countRows = rowCounter((rows) => {
       metrics.rowsRead(sourceName, rows)
     })
-    return runSync({
+    // Awaited here: source and destination are closed on the way out.
+    return await runSync({
       source,
       destination,
       spec,
