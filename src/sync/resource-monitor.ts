@@ -55,7 +55,12 @@ export class ResourceMonitor {
 
   constructor(options: ResourceMonitorOptions) {
     this.#options = options
-    this.#cpuBefore = this.#readCpu()
+    try {
+      this.#cpuBefore = this.#readCpu()
+    } catch {
+      // A sample will say so.
+      this.#cpuBefore = null
+    }
   }
 
   /** Since the first or the latest sample of the processors. */
@@ -65,7 +70,7 @@ export class ResourceMonitor {
 
   /**
    * At once. Processors are those of the time since the sample before. Memory of which `enoughBytes` or more are left is
-   * passed over.
+   * passed over. @throws whatever the probe does
    */
   sample(enoughBytes = Infinity): ResourceSample {
     return { memory: this.#sampleMemory(enoughBytes), cpu: this.#sampleCpu() }

@@ -166,7 +166,12 @@ export class RunPressure {
     const { clock, monitor } = this.#parts
     this.#sampledAtMs = clock.now()
     const native = this.#options.strategy === 'pressure'
-    this.#sample = monitor.sample(native ? this.#options.memoryEnoughBytes : Infinity)
+    try {
+      this.#sample = monitor.sample(native ? this.#options.memoryEnoughBytes : Infinity)
+    } catch {
+      // What cannot be measured presses nobody.
+      this.#sample = { memory: null, cpu: null }
+    }
     this.#askSource()
     const before = this.#levels
     const reading = this.#reading()

@@ -31,7 +31,7 @@ const CALM: SourcePressure = {
 /** A run on a machine and a server that the test turns as it likes. */
 class Run {
   readonly clock: Clock & { readonly sleeps: number[] } = makeClock()
-  readonly machine = { memory: 10, cpu: 10 }
+  readonly machine = { memory: 10, cpu: 10, broken: false }
   source: SourcePressure
   readonly kept: number[] = []
   readonly events: ProgressEvent[] = []
@@ -59,7 +59,10 @@ class Run {
     const probe = {
       memory: () => [{ of: 'the container', usedBytes: this.machine.memory, totalBytes: 100 }],
       processBytes: () => 0,
-      cpuTimes: () => ({ busyMs: this.#busyMs, totalMs: this.#totalMs }),
+      cpuTimes: () => {
+        if (this.machine.broken) throw new Error('no such call')
+        return { busyMs: this.#busyMs, totalMs: this.#totalMs }
+      },
       diskUsage: () => Promise.resolve(50),
     }
     this.pressure = new RunPressure({
@@ -192,6 +195,14 @@ describe('memory pressure', () => {
     const plenty = new Run({ memoryEnoughBytes: 1 })
     await plenty.read(98)
     expect([plenty.permits.limit, plenty.log]).toEqual([4, []])
+  })
+
+  test('that cannot be measured is none, and no error', async () => {
+    const run = new Run({ strategy: 'table_size' })
+    run.machine.broken = true
+    await run.read(99)
+    expect(await run.pressure.begin(makeStream())).toMatchObject({ batchRows: 5000, readers: 4 })
+    expect(run.log[0]).toBe('warn Resource monitoring failed: no such call')
   })
 
   test('never makes a batch larger, nor smaller than the least', async () => {
