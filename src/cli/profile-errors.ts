@@ -26,11 +26,14 @@ export async function inProfileWords<T>(
   }
 }
 
-export function reportProfileError(terminal: Terminal, error: ProfileError): void {
+/** False where the error has no words but ours: nothing was reported then. */
+export function reportInWords(terminal: Terminal, error: unknown): boolean {
+  if (!(error instanceof ProfileError)) return false
   const { className, text } = error.words
   terminal.note(`${terminal.style.red(`${className}:`)} ${escapeText(text)}`)
   if (!text.includes(error.message)) terminal.note(`  ${escapeText(error.message)}`)
   reportDetails(terminal, error)
+  return true
 }
 
 /** One line for a stream that failed, where the profile has words for it. */

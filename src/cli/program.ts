@@ -1,11 +1,9 @@
 /** The commands. What one needs is imported when it runs, so that `--help` is fast. */
 import { readFileSync } from 'node:fs'
 import { Argument, Command, Option } from 'commander'
-import { ProfileError } from '../config/profiles/profile.js'
 import { reportError } from './error-report.js'
 import { EXIT, exitCodeOfError } from './exit-code.js'
 import { addSyncFlags, collect } from './declare-sync-flags.js'
-import { reportProfileError } from './profile-errors.js'
 import type { OutputFlags, Terminal } from './terminal.js'
 import { openTerminal } from './terminal.js'
 
@@ -203,8 +201,8 @@ function command(program: Command, name: string, description: string): Command {
 }
 
 async function reportFailure(terminal: Terminal, error: unknown): Promise<void> {
-  if (error instanceof ProfileError) reportProfileError(terminal, error)
-  else reportError(terminal, error)
+  const { reportInWords } = await import('./profile-errors.js')
+  if (!reportInWords(terminal, error)) reportError(terminal, error)
   if (!terminal.json) return
   const [{ toErrorData }, { formatEvent }] = await Promise.all([
     import('../model/error.js'),
