@@ -28,6 +28,11 @@ export const GROUPS = {
     title: 'Wide rows, long text, many small tables',
     text: '`many_small` is a schema of 2,000 tables of 100 rows; its baseline is one psql that runs one COPY after the other.',
   },
+  methods: {
+    rounds: 3,
+    title: 'COPY, cursor, query',
+    text: 'Rows asked for by COPY, through a cursor by FETCH of 10,000 rows, and by one query, decoded and dropped by one reader in batches of 10,000 rows, in the same rounds.',
+  },
   scaling: {
     rounds: 2,
     title: 'More rows',

@@ -10,6 +10,7 @@ import { type DataSetName, selectPattern } from './data-sets.js'
 import type { GroupName } from './groups.js'
 import type { Load } from './impact.js'
 import type { Job, JobContext, Presence } from './job.js'
+import type { ReadMethod } from '../src/model/sync-spec.js'
 import { checkDuckDb } from './landed.js'
 import { type Command, measure } from './measure.js'
 import { PEER_JOBS } from './peers/jobs.js'
@@ -94,6 +95,21 @@ const readAndDrop = (readers: number, placement: Placement): Job => ({
   checkedAs: 'number of rows',
 })
 
+/** On the main thread, in batches of as many rows as a FETCH has. */
+const readBy = (method: ReadMethod): Job => {
+  const job = readAndDrop(1, { group: 'methods', on: shapes(null) })
+  return {
+    ...job,
+    name: `read-${method}`,
+    title: READ_METHODS[method],
+    reference: 'read-copy',
+    command: (context) => {
+      const { file, args, shown } = job.command(context)
+      return { file, args: [...args, '0', method], shown: `${shown} 0 ${method}`, keepOutput: true }
+    },
+  }
+}
+
 /** Null: the number of readers is left to the program. */
 const loadDuckDb = (readers: number | null, placement: Placement): Job => ({
   ...ours,
@@ -106,6 +122,12 @@ const loadDuckDb = (readers: number | null, placement: Placement): Job => ({
   command: (context) => syncToDuckDb(context, freshPath(context), { mode: 'full_refresh', jobs: readers }),
   check: async (context) => checkDuckDb(context.set, freshPath(context), context.set.checksum),
 })
+
+const READ_METHODS: Readonly<Record<ReadMethod, string>> = {
+  copy: 'by COPY',
+  named: 'through a cursor',
+  client: 'by one query',
+}
 
 const ledgerPath = ({ folder }: JobContext): string => join(folder, 'ledger.duckdb')
 const mirrorLedger = (context: JobContext): Command =>
@@ -230,6 +252,9 @@ export const JOBS: readonly Job[] = [
   loadDuckDb(2, { group: 'readers', on: shapes(null) }),
   loadDuckDb(4, { group: 'readers', on: shapes(null) }),
   loadDuckDb(null, { group: 'readers', on: shapes(null), charted }),
+  readBy('copy'),
+  readBy('named'),
+  readBy('client'),
   readAndDrop(1, { group: 'shapes', on: ALL_SHAPES }),
   readAndDrop(2, { group: 'shapes', on: ALL_SHAPES }),
   loadDuckDb(1, { group: 'shapes', on: ALL_SHAPES }),

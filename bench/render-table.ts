@@ -68,6 +68,7 @@ const SCALING_CELLS: readonly Cell<ResultRow>[] = CELLS.flatMap((cell): readonly
 
 const REFERENCE_HEADINGS: Readonly<Partial<Record<GroupName, string>>> = {
   readers: 'of one reader',
+  methods: 'of COPY',
   shapes: 'of one reader',
   conditions: 'of one reader',
   peers: 'of Trunkline',
