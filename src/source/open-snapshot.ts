@@ -10,7 +10,7 @@ import type { ContextRow } from './assemble-catalog.js'
 import type { SnapshotOptions } from './contract.js'
 import { readStreams } from './discover.js'
 import { startGreenplumSnapshot } from './greenplum/leader.js'
-import { prepareSnapshot, type Prepared } from './greenplum/prepare.js'
+import { prepareSnapshot, tablesOf, type Prepared } from './greenplum/prepare.js'
 import { isSharingTrusted, UNKNOWN_ON_GREENPLUM, withFactsOfSnapshot } from './greenplum/snapshot-facts.js'
 import { guarded } from './guarded.js'
 import { type LockedStream, lockStreams, type RelationName } from './lock-streams.js'
@@ -40,10 +40,12 @@ export async function openParts(
   const { leader, logger } = options
   const { limits } = options.snapshot
   const greenplum = greenplumOf(leader)
-  const prepared = greenplum === null ? null : await prepareSnapshot(leader, streams, limits)
-  const requests = await Promise.all(
-    streams.map(async (stream) => ({ stream, relations: await relationsOf(stream, prepared) })),
-  )
+  const named = await Promise.all(streams.map(readRelationNames))
+  const prepared = greenplum === null ? null : await prepareSnapshot(leader, streams, named.flat(), limits)
+  const requests = streams.map((stream, index) => ({
+    stream,
+    relations: relationsToLock(stream, named[index] ?? [], prepared),
+  }))
   const observed = greenplum === null && options.snapshot.observeActivity === true
   const activity = observed ? await observeActivity(leader) : null
   const usesSearchPath = streams.some((stream) => stream.kind === 'query')
@@ -125,15 +127,24 @@ async function verifyStreams(
   return { streams, failed }
 }
 
+/** Of a query. */
+async function readRelationNames(stream: CatalogStream): Promise<readonly RelationName[]> {
+  return stream.sql === null ? [] : (await checkQuery(stream.name, stream.sql)).relations
+}
+
 /** Null: itself. */
-async function relationsOf(
+function relationsToLock(
   stream: CatalogStream,
+  named: readonly RelationName[],
   prepared: Prepared | null,
-): Promise<readonly RelationName[] | null> {
-  if (stream.sql !== null) return (await checkQuery(stream.name, stream.sql)).relations
-  // Not to be read before it is to be copied.
-  if (stream.oddity === 'external') return [{ schema: stream.schema, name: stream.table }]
-  return prepared?.viewRelations.get(stream.oid) ?? null
+): readonly RelationName[] | null {
+  if (stream.sql !== null) {
+    return prepared === null ? named : named.flatMap((relation) => tablesOf(prepared, relation))
+  }
+  const itself = { schema: stream.schema, name: stream.table }
+  // A view cannot be locked there, and an external table is not to be read before it is to be copied.
+  const isReplaced = prepared !== null && (stream.kind === 'view' || stream.oddity === 'external')
+  return isReplaced ? tablesOf(prepared, itself) : null
 }
 
 function assertSame(before: CatalogStream, now: CatalogStream | undefined): CatalogStream {

@@ -250,10 +250,15 @@ onOldestServer('A Greenplum cluster as it is read, played', (server) => {
       ['price', 'numeric(8,2)'],
     ])
     if (query === undefined) throw new Error('no stream')
+    const before = double.statements.length
     await using snapshot = await openSnapshot(source, [query], { readers: 2 })
     const [present] = snapshot.streams
     if (present === undefined) throw snapshot.failed[0]?.error
     expect(await readIds(snapshot, await plan(snapshot, present))).toEqual([9, 10])
+    const locked = double.statements.slice(before).filter(({ sql }) => sql.includes('LOCK TABLE'))
+    expect(locked.map(({ sql }) => /LOCK TABLE [^;\n]*/.exec(sql)?.[0])).toEqual([
+      'LOCK TABLE "public"."small" IN ACCESS SHARE MODE',
+    ])
   })
 
   it('accepts a condition on functions that 9.4 tells the kind of', async () => {

@@ -237,6 +237,13 @@ SELECT k.conrelid AS relation,
  WHERE k.contype = 'f' AND k.conrelid = ANY ($1::oid[])
  ORDER BY k.conrelid, k.conname`
 
+/** Every view. */
+export const VIEWS_SQL = `
+SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'v'`
+
 /** Relations that views read directly. Views themselves cannot be locked. */
 export const VIEW_RELATIONS_SQL = `
 SELECT DISTINCT r.ev_class AS view,
@@ -263,9 +270,13 @@ SELECT c.oid,
  ORDER BY c.oid`
 }
 
-/** Hosts of the segments in use: another cluster, or another half of this one, counts changes by itself. */
+/**
+ * Which cluster it is, in which life of it: another one, or one that was made anew by the same script, can come to the same numbers.
+ * No version tells an identifier of its own.
+ */
 export const CLUSTER_SQL = `
-SELECT s.content::text || ' ' || s.dbid::text || ' ' || s.hostname::text || ':' || s.port::text AS segment
+SELECT s.content::text || ' ' || s.dbid::text || ' ' || s.hostname::text || ':' || s.port::text
+       || ' ' || pg_postmaster_start_time()::text AS segment
   FROM gp_segment_configuration s
  WHERE s.role = 'p'
  ORDER BY s.content, s.dbid`
