@@ -226,13 +226,8 @@ export class DuckDbStreamWriter implements StreamWriter {
     try {
       await this.#applyWritten()
       const staged = await this.#loadTemporary('verify', fields, rows)
-      const comparison = formatComparison({
-        fields,
-        expected: staged,
-        actual: quoteTable(this.#target),
-        actualWhere: this.#isLive(),
-      })
-      const [found] = await this.#query(comparison)
+      const present = { actual: quoteTable(this.#target), actualWhere: this.#isLive() }
+      const [found] = await this.#query(formatComparison({ fields, expected: staged, ...present }))
       await this.#query(`DROP TABLE ${staged}`)
       const missing = Number(found?.['missing'])
       const unexpected = Number(found?.['unexpected'])
