@@ -49,9 +49,10 @@ export function readGreenplum(document: ProfileDocument): ProfileReading {
           ...readTypeProfile(document, texts),
         },
       },
-      // What a session sees of the others stays the same in a transaction, and differs between two.
+      // What a session sees of the others stays the same in its transaction, and differs from what another sees: so one counts and
+      // reads. The second connection watches that nobody waits for it.
       jobs: 1,
-      limits: { maxConnections: 1 },
+      limits: { maxConnections: 2 },
       // The query is this file's own, and whoever looks at pg_stat_activity is often an administrator.
       allowPrivilegedRole: true,
     },

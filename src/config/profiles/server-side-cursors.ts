@@ -66,9 +66,9 @@ export function readServerSideCursors(document: ProfileDocument): ProfileReading
           ...readTypeProfile(document, texts),
         },
       },
-      // One connection, from the first row to the last.
+      // All rows come over one connection; the other watches that its lock keeps nobody waiting.
       jobs: 1,
-      limits: { maxConnections: 1 },
+      limits: { maxConnections: 2 },
     },
     profile: {
       name: 'server-side-cursors',

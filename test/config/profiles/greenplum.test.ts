@@ -31,7 +31,7 @@ test('a connection is all it takes: the one stream is built in', () => {
   expect(options).toMatchObject({
     targetSchema: 'main',
     allowPrivilegedRole: true,
-    limits: { maxConnections: 1 },
+    limits: { maxConnections: 2 },
   })
   expect(profile.warnings).toEqual([])
 })

@@ -36,7 +36,7 @@ test('every key has its meaning: a table read by last_updated and upserted by id
     readMethod: 'client',
     batchSize: 1000,
   })
-  expect(options).toMatchObject({ targetSchema: 'main', jobs: 1, limits: { maxConnections: 1 } })
+  expect(options).toMatchObject({ targetSchema: 'main', jobs: 1, limits: { maxConnections: 2 } })
   expect(destination).toBe('./warehouse.duckdb')
   expect(profile.warnings).toEqual([])
 })
