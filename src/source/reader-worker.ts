@@ -143,8 +143,11 @@ async function emit(current: ActiveRead, batch: Batch, digest: number): Promise<
 async function close(): Promise<void> {
   active?.abort.abort(new TrunklineError('ABORTED', 'The reader is closed.'))
   active?.wake?.()
-  if (active === null) await connection?.close()
-  else connection?.destroy()
+  if (active === null) {
+    // As the leader does it, so that the server flushes what the scan may have written to the log.
+    await connection?.execute('COMMIT').catch(() => undefined)
+    await connection?.close()
+  } else connection?.destroy()
   port.close()
 }
 

@@ -159,10 +159,13 @@ export class SourceConnections {
     }
   }
 
-  /** What a leader held is rolled back; one that is broken goes to nobody. */
+  /**
+   * Ends what a leader held; one that is broken goes to nobody. By COMMIT, though nothing was written: what a scan noted on pages
+   * can be in the log, and only after a COMMIT does an idle server flush it. The next run waits for that.
+   */
   async giveBack(leader: Connection): Promise<void> {
     try {
-      await leader.execute('ROLLBACK')
+      await leader.execute('COMMIT')
       await this.#pool.release(leader)
     } catch {
       this.#pool.discard(leader)
