@@ -5,7 +5,7 @@ import type { Configuration } from '../../src/config/find-configuration.js'
 import { toSyncSpec } from '../../src/config/sync-options.js'
 import { TrunklineError } from '../../src/model/error.js'
 import type { SyncSpec } from '../../src/model/sync-spec.js'
-import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
+import { DEFAULT_ADAPTIVE, DEFAULT_LIMITS } from '../../src/model/thresholds.js'
 
 const parse = (text: string, env: Record<string, string> = {}): Configuration =>
   parseConfiguration(text, 'trunkline.yaml', '/etc/trunkline.yaml', env)
@@ -92,6 +92,10 @@ syncs:
     acceptNewSource: false,
     jobs: 2,
     verify: true,
+    adaptive: DEFAULT_ADAPTIVE,
+    rowFilter: {},
+    metadataTables: false,
+    wording: 'native',
   })
 })
 
