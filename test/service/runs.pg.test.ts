@@ -35,7 +35,7 @@ onNewestServer('Runs over HTTP', (server) => {
     const service = await openService({
       connections: new Map([['shop', reader]]),
       syncs: new Map([
-        ['copy', syncOf(reader, `duckdb:${file}`, { select: ['public.t'] })],
+        ['copy', syncOf(reader, `duckdb:${file}`, { name: 'copy', select: ['public.t'] })],
         ['slow', syncOf(reader, `duckdb:${file}.slow`, { select: ['public.slow'], limits: slowly })],
         ['broken', syncOf(reader, `duckdb:${file}.broken`, { select: ['public.not_there'] })],
       ]),
