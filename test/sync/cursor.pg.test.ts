@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunReport, StreamReport } from '../../src/model/report.js'
 import type { Lookback, StreamOptions, SyncSpec } from '../../src/model/sync-spec.js'
-import { onEachServer, onNewestServer, type TestDatabase } from '../server/servers.js'
+import { onEachServer, onNewestServer, startServer, type TestDatabase } from '../server/servers.js'
 import { streamOf, Warehouse } from './real.js'
 
 const HOUR: Lookback = { kind: 'duration', ms: 3_600_000 }
@@ -39,14 +39,26 @@ onEachServer('a cursor over what has no transaction ids', (server) => {
   }
 
   test('every kind of cursor reads on from where it was, the highest value once more', async () => {
-    for (const cursorField of ['at', 'day', 'n', 'f', 'word', 'tag', 'id']) {
-      const options: StreamOptions = { cursorField, primaryKey: ['id'] }
-      const name = `by ${cursorField}`
-      const spec = { ...specOf('public.seen', options, name), targetSchema: `by_${cursorField}` }
-      const first = streamOf(await warehouse.sync(spec), 'public.seen')
-      expect([cursorField, first.rowsRead, first.runSeq]).toEqual([cursorField, 1000, 1])
-      const again = streamOf(await warehouse.sync(spec), 'public.seen')
-      expect([cursorField, again.rowsRead, again.fullLoadReason]).toEqual([cursorField, 1, null])
+    const kinds = ['at', 'day', 'n', 'f', 'word', 'tag', 'id']
+    const query = (cursorField: string): StreamOptions => ({
+      sql: 'SELECT * FROM public.base',
+      mode: 'incremental',
+      cursorField,
+      primaryKey: ['id'],
+    })
+    const spec: Partial<SyncSpec> = {
+      name: 'kinds',
+      selection: { select: [], exclude: ['*'] },
+      streams: Object.fromEntries(kinds.map((kind) => [`by_${kind}`, query(kind)])),
+      allowPrivilegedRole: true,
+    }
+    const first = await warehouse.sync(spec)
+    const again = await warehouse.sync(spec)
+    for (const kind of kinds) {
+      const { rowsRead, runSeq } = streamOf(first, `by_${kind}`)
+      expect([kind, rowsRead, runSeq]).toEqual([kind, 1000, 1])
+      const next = streamOf(again, `by_${kind}`)
+      expect([kind, next.rowsRead, next.fullLoadReason]).toEqual([kind, 1, null])
     }
   })
 
@@ -208,5 +220,82 @@ onNewestServer('a cursor over a table', (server) => {
     await logFlushed()
     const next = streamOf(await sync(spec), 'public.t')
     expect(next.warnings.join()).not.toContain('audit')
+  })
+
+  test('a transaction that was under way comes with the next run, prepared or not, seen or hidden', async () => {
+    const reader = await db.createRole()
+    await db.sql(`GRANT SELECT ON t TO "${reader.name}"`)
+    const hidden = await Warehouse.create(reader.url)
+    const options: StreamOptions = { cursorField: 'at', cursorBound: 'in_flight' }
+    const spec = { ...specOf('public.t', options, 'late'), targetSchema: 'late' }
+    const writer = await db.connect()
+    try {
+      await sync(spec)
+      await hidden.sync(spec)
+      await writer.query(`BEGIN; SELECT now()`)
+      await writer.query(`INSERT INTO t (id, v) VALUES (3001, 'late')`)
+      await db.sql(`INSERT INTO t (id, v) VALUES (3002, 'early')`)
+      await sync(spec)
+      const unknown = streamOf(await hidden.sync(spec), 'public.t')
+      expect(unknown.warnings.join()).toContain(
+        'the role may not see what other sessions do (it needs pg_read_all_stats)',
+      )
+      await writer.query('COMMIT')
+      await sync(spec)
+      await hidden.sync(spec)
+      await equal('late')
+      expect(await hidden.query('SELECT v FROM late.t WHERE id = 3001')).toEqual([{ v: 'late' }])
+    } finally {
+      await writer.end()
+      await hidden.remove()
+    }
+  })
+
+  test('a row below the cursor is not read by a lookback, and found where deletes are', async () => {
+    await db.sql('CREATE VIEW u AS SELECT id, at, v FROM t')
+    const options: StreamOptions = { cursorField: 'at', primaryKey: ['id'], deletes: 'hard' }
+    const spec = { ...specOf('public.u', options), targetSchema: 'views' }
+    await sync(spec)
+    await db.sql(`DELETE FROM t WHERE id = 9`)
+    expect(streamOf(await sync(spec), 'public.u')).toMatchObject({ rowsDeleted: 1, fullLoadReason: null })
+    await db.sql(`INSERT INTO t VALUES (4001, '1995-01-01Z', 'below')`)
+    const warnings: string[] = []
+    const report = await warehouse.sync(spec, {
+      onProgress: (event) => {
+        if (event.kind === 'warning') warnings.push(event.message)
+      },
+    })
+    expect(warnings.join()).toMatch(/Reading by "at" failed: public\.u: .* Reading everything instead\./)
+    expect(streamOf(report, 'public.u').fullLoadReason).toMatch(/^Reading by its cursor failed/)
+    const source = await db.sql('SELECT id::text AS id, v FROM t ORDER BY t.id')
+    expect(await warehouse.query('SELECT id::varchar AS id, v FROM views.u ORDER BY u.id')).toEqual(source)
+  })
+
+  test('a prepared transaction has the next run look by transaction id', async () => {
+    const own = await startServer({ major: 18, conf: { max_prepared_transactions: 5 } })
+    const database = await own.createDatabase()
+    const copy = await Warehouse.create(database.url)
+    try {
+      await database.sql(
+        `CREATE TABLE t (id int PRIMARY KEY, at timestamptz DEFAULT now()); INSERT INTO t VALUES (1)`,
+      )
+      const options: StreamOptions = { cursorField: 'at', cursorBound: 'in_flight' }
+      const spec = specOf('public.t', options)
+      await copy.sync(spec)
+      const writer = await database.connect()
+      await writer.query(`BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'p'`)
+      await database.sql(`INSERT INTO t VALUES (3)`)
+      const during = streamOf(await copy.sync(spec), 'public.t')
+      expect(during.warnings.join()).toContain('a prepared transaction is open')
+      await writer.query(`COMMIT PREPARED 'p'`)
+      await writer.end()
+      await copy.sync(spec)
+      expect(await copy.query('SELECT string_agg(id, $$,$$ ORDER BY id) AS ids FROM public.t')).toEqual([
+        { ids: '1,2,3' },
+      ])
+    } finally {
+      await copy.remove()
+      await own.close()
+    }
   })
 })
