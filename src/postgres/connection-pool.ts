@@ -126,6 +126,11 @@ export class ConnectionPool {
     await Promise.all(this.#idle.splice(0).map((pooled) => this.#end(pooled)))
   }
 
+  /** Those that are ending, whose room is not free yet, are no longer among them. */
+  get #kept(): number {
+    return this.#used.size + this.#idle.length
+  }
+
   #assertOpen(): void {
     if (this.#closed) throw new TrunklineError('INTERNAL', 'The source is closed.')
   }
@@ -190,7 +195,7 @@ export class ConnectionPool {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     const { min, idleTimeoutMs } = this.#options
-    const spare = Math.max(0, this.#budget.open - min)
+    const spare = Math.max(0, this.#kept - min)
     const now = this.#now()
     for (const pooled of this.#idle.slice(0, spare)) {
       if (now - pooled.idleSince < idleTimeoutMs) break
@@ -198,7 +203,7 @@ export class ConnectionPool {
       void this.#end(pooled)
     }
     const [oldest] = this.#idle
-    if (oldest === undefined || this.#budget.open <= min) return
+    if (oldest === undefined || this.#kept <= min) return
     this.#timer = setTimeout(
       () => {
         this.#look()

@@ -7,10 +7,11 @@ import type { Connection } from '../../src/postgres/connection.js'
 class Idle {
   readonly lost = new AbortController()
   ended = false
-  asConnection(): Connection {
+  /** @param closingMs - how long a close takes */
+  asConnection(closingMs = 0): Connection {
     const end = (): Promise<void> => {
       this.ended = true
-      return Promise.resolve()
+      return closingMs === 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, closingMs))
     }
     return { lost: this.lost.signal, close: end, destroy: () => void end() } as unknown as Connection
   }
@@ -119,6 +120,24 @@ describe('a pool of connections', () => {
     expect(open()).toBe(2)
     await vi.advanceTimersByTimeAsync(100_000)
     expect(open()).toBe(2)
+  })
+
+  test('keeps what is kept also while others take long to close', async () => {
+    const made: Idle[] = []
+    const connect = (): Promise<Connection> => {
+      const one = new Idle()
+      made.push(one)
+      return Promise.resolve(one.asConnection(5000))
+    }
+    const { pool } = makePool({ max: 5, min: 1, idleTimeoutMs: 1000, maxAgeMs: 1_000_000, connect })
+    const held = await Promise.all(Array.from({ length: 5 }, () => pool.acquire()))
+    for (const connection of held) {
+      await pool.release(connection)
+      await vi.advanceTimersByTimeAsync(10)
+    }
+    await vi.advanceTimersByTimeAsync(4000)
+    expect(made.filter(({ ended }) => !ended)).toHaveLength(1)
+    expect(pool.status).toEqual({ open: 5, idle: 1, waiting: 0, max: 5 })
   })
 
   test('keeps none where none are to be kept, and opens as many as are', async () => {
