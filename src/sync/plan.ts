@@ -299,6 +299,13 @@ function isStillKey(stream: CatalogStream, key: readonly string[]): boolean {
   )
 }
 
+/** What else can be set where there are no transaction ids, as the end of a sentence. */
+function insteadOf(mode: Mode, { oddity }: CatalogStream): string {
+  if (mode === 'incremental') return ', or `cursor_field` to a column that rises with every change'
+  if (oddity !== 'greenplum') return ''
+  return ', or `mode: incremental` with a `cursor_field` that rises with every change and a `lookback`'
+}
+
 /** Append-optimised tables count their changes. */
 function whenRead({ greenplum, kind }: CatalogStream): string {
   const counts = greenplum?.storage.startsWith('append_optimised') === true && kind !== 'matview'
@@ -346,7 +353,7 @@ function chooseMode(
         'STREAM_UNSUPPORTED',
         `${stream.name} cannot be read in mode ${options.mode}: ${obstacle}.`,
         {
-          hint: `Set \`mode: full_refresh\` for it${incremental ? ', or `cursor_field` to a column that rises with every change' : ''}.`,
+          hint: `Set \`mode: full_refresh\` for it${insteadOf(options.mode, stream)}.`,
           context: { stream: stream.name, ...(incremental ? { field: 'cursor_field' } : {}) },
         },
       )

@@ -195,10 +195,13 @@ onOldestServer('A Greenplum cluster that is copied, played', (server) => {
     const { error } = streamOf(report, 'public.large')
     expect(error?.code).toBe('STREAM_UNSUPPORTED')
     expect(error?.message).toContain('each segment of Greenplum counts transactions of its own')
+    expect(error?.hint).toMatch(/full_refresh.*cursor_field.*lookback/)
   })
 
   it('deletes by key what is gone, where rows land by key', async () => {
-    await database.sql('CREATE TABLE keyed (id int PRIMARY KEY); INSERT INTO keyed SELECT generate_series(1, 100)')
+    await database.sql(
+      'CREATE TABLE keyed (id int PRIMARY KEY); INSERT INTO keyed SELECT generate_series(1, 100)',
+    )
     await describeTable(database, 'public.keyed', {})
     const spec = { ...select('public.keyed'), defaults: { landing: 'upsert', deletes: 'hard' } } as const
     await warehouse.sync(spec)
