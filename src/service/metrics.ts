@@ -6,7 +6,7 @@
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { ConnectionEvent, ConnectionObserver } from '../connectors.js'
 import type { RunReport } from '../model/report.js'
-import type { SchemaStatistics, SourceHealth } from '../source/contract.js'
+import type { ConnectionStatus, SchemaStatistics, SourceHealth } from '../source/contract.js'
 import type { ServicePackages } from './packages.js'
 import { createRateMeter, type RateMeter } from './rate-meter.js'
 
@@ -61,6 +61,8 @@ export class Metrics {
       readonly sources: readonly string[]
       readonly maxExtractions: number
       readonly maxRuns: number
+      /** What each source has of connections, asked when the metrics are. */
+      readonly pools: () => ReadonlyMap<string, ConnectionStatus>
     },
   ) {
     const registers = [new prometheus.Registry()]
@@ -119,6 +121,21 @@ export class Metrics {
     )
     gauge('postgres_rows_per_second', 'Rows read per second, over the last seconds.', ['source'], (own) => {
       for (const [source, meter] of this.#meters) own.set({ source }, meter.perSecond(performance.now()))
+    })
+    gauge(
+      'postgres_pool_connections',
+      'Connections of the pool, and uses that wait for one.',
+      ['source', 'state'],
+      (own) => {
+        for (const [source, { open, idle, waiting }] of options.pools()) {
+          own.set({ source, state: 'in_use' }, open - idle)
+          own.set({ source, state: 'idle' }, idle)
+          own.set({ source, state: 'waiting' }, waiting)
+        }
+      },
+    )
+    gauge('postgres_pool_connections_limit', 'Connections that the pool may have.', ['source'], (own) => {
+      for (const [source, { max }] of options.pools()) own.set({ source }, max)
     })
     this.#up = gauge('postgres_up', 'Whether the last look at the database found it healthy.', ['source'])
     this.#responseSeconds = gauge('postgres_response_seconds', 'What the last look at the database took.', [

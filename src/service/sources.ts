@@ -8,7 +8,7 @@ import { closestKey } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
 import type { Logger } from '../model/log.js'
 import type { Limits } from '../model/sync-spec.js'
-import type { NamedQuery, Source } from '../source/contract.js'
+import type { ConnectionStatus, NamedQuery, Source } from '../source/contract.js'
 import { ServiceError } from './service-error.js'
 
 /** How long it is believed that a role can only read. */
@@ -76,6 +76,12 @@ export class Sources {
     return [...this.#sources.values()]
   }
 
+  /** Of those that are open and tell. */
+  pools(): ReadonlyMap<string, ConnectionStatus> {
+    const all = [...this.#sources].map(([name, source]) => [name, source.pool()] as const)
+    return new Map(all.filter((entry): entry is [string, ConnectionStatus] => entry[1] !== null))
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#sources.values()].map((source) => source.close()))
   }
@@ -89,6 +95,7 @@ class KeptSource implements ServiceSource {
   readonly #input: ConnectionInput
   readonly #options: SourcesOptions
   #source: Promise<Source> | null = null
+  #opened: Source | null = null
   #roleCheckedAtMs = -Infinity
 
   constructor(name: string, input: ConnectionInput, options: SourcesOptions) {
@@ -116,6 +123,10 @@ class KeptSource implements ServiceSource {
     this.#roleCheckedAtMs = performance.now()
   }
 
+  pool(): ConnectionStatus | null {
+    return this.#opened?.connectionStatus?.() ?? null
+  }
+
   async close(): Promise<void> {
     const source = await this.#source?.catch(() => null)
     await source?.close()
@@ -123,12 +134,13 @@ class KeptSource implements ServiceSource {
 
   async #open(): Promise<Source> {
     const { env, limits, logger, observe } = this.#options
-    return openSource(await resolveSettings(this.#input, env), {
+    this.#opened = await openSource(await resolveSettings(this.#input, env), {
       logger,
       limits,
       searchPath: this.#input.searchPath,
       observer: observe(this.name),
     })
+    return this.#opened
   }
 }
 

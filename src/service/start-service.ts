@@ -69,10 +69,11 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     sources: [...connections.keys(), ...(settings.allowInline ? [INLINE] : [])],
     maxExtractions: settings.maxExtractions,
     maxRuns: settings.maxRuns,
+    pools: () => sources.pools(),
   })
   const observe = (source: string) => metrics.observe(source)
   const { allowPrivilegedRole } = settings
-  const sources = new Sources({
+  const sources: Sources = new Sources({
     connections,
     syncs,
     env,

@@ -33,7 +33,7 @@ function serve(
         reject(new Error(stderr))
       },
       (error: unknown) => {
-        reject(error as Error)
+        reject(error)
       },
     )
   })
