@@ -65,7 +65,7 @@ export function cursorCountSql(
     ` ${counted} ${quoteIdent(column.name)} IS NULL) AS nulls,` +
     ` ${counted} ${quoteIdent(column.name)} IS NOT NULL AND NOT ${finite}) AS infinite,` +
     ` ${collated(column, value)} AS value` +
-    ` FROM ${fromSql(stream)}${whereSql([userWhere(where), cursorRangeSql(range)])}) AS counted`
+    ` FROM ${fromSql(stream)}${whereSql([userWhere(where), cursorRangeSql(range, serverVersion)])}) AS counted`
   )
 }
 
@@ -89,6 +89,6 @@ export function cursorBoundsSql(
     `SELECT at::text AS at, (${lowSql('at', question)})::text AS low FROM (SELECT DISTINCT ${collated(column, 'bound')} AS at FROM` +
     ` (SELECT pg_catalog.unnest(pg_catalog.percentile_disc('{${shares.join(',')}}'::pg_catalog.float8[])` +
     ` WITHIN GROUP (ORDER BY ${order})) AS bound FROM ${fromSql(stream)}` +
-    `${whereSql([userWhere(where), cursorRangeSql(range), finiteSql(column, serverVersion)])}) AS bounds) AS places ORDER BY places.at`
+    `${whereSql([userWhere(where), cursorRangeSql(range, serverVersion), finiteSql(column, serverVersion)])}) AS bounds) AS places ORDER BY places.at`
   )
 }

@@ -31,14 +31,17 @@ export function startCondition(column: CursorColumn, start: string): string {
 }
 
 /** Null: all rows. */
-export function cursorRangeSql({ column, from, below, others }: CursorRange): string | null {
+export function cursorRangeSql(
+  { column, from, below, others }: CursorRange,
+  serverVersion: number,
+): string | null {
   const cursor = cursorSql(column)
   const bounds = [
     ...(from === null ? [] : [`${cursor} >= ${literalSql(column, from)}`]),
     ...(below === null ? [] : [`${cursor} < ${literalSql(column, below)}`]),
   ]
   if (bounds.length === 0) return null
-  const lowest = lowestSql(column)
+  const lowest = lowestSql(column, serverVersion)
   const beside = [
     ...(others.nulls && column.nullable ? [`${quoteIdent(column.name)} IS NULL`] : []),
     ...(others.lowest && lowest !== null ? [lowest] : []),
@@ -47,8 +50,8 @@ export function cursorRangeSql({ column, from, below, others }: CursorRange): st
   return beside.length === 0 ? `(${within})` : `((${within}) OR ${beside.join(' OR ')})`
 }
 
-/** Rows at minus infinity. Without infinities in its type a server never meets the text: nothing is compared. */
-function lowestSql(column: CursorColumn): string | null {
+/** Rows at minus infinity; null where the type has none. */
+function lowestSql(column: CursorColumn, serverVersion: number): string | null {
   const name = quoteIdent(column.name)
   switch (column.kind) {
     case 'time':
@@ -57,8 +60,9 @@ function lowestSql(column: CursorColumn): string | null {
     case 'float':
       return `${name} = ${literalSql(column, '-Infinity')}`
     case 'numeric':
-      // Not a literal of its type, which would be an error before PostgreSQL 14.
-      return `${name}::pg_catalog.text = '-Infinity'`
+      return serverVersion < FIRST_WITH_NUMERIC_INFINITY
+        ? null
+        : `${name} = ${literalSql(column, '-Infinity')}`
     case 'integer':
     case 'text':
     case 'uuid':
@@ -110,7 +114,7 @@ export function versionSql(
       : `('x' || pg_catalog.substr(pg_catalog.md5(${row}), 1, 16))::pg_catalog.bit(64)::pg_catalog.int8`
   const again = rule.from === null ? 'TRUE' : `${cursor} >= ${literalSql(column, rule.from)}`
   const before = rule.upTo === null ? [] : [`${cursor} <= ${literalSql(column, rule.upTo)}`]
-  const lowest = lowestSql(column)
+  const lowest = lowestSql(column, serverVersion)
   const cases = [again, ...before, `${quoteIdent(column.name)} IS NULL`, ...(lowest === null ? [] : [lowest])]
   return `CASE WHEN ${cases.join(' OR ')} THEN ${hash} END AS ${quoteIdent(VERSION_FIELD)}`
 }

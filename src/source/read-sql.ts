@@ -107,7 +107,7 @@ export function selectSql(read: StreamRead, range: SplitRange, serverVersion = 0
     rangeSql(read.stream, range),
     userWhere(read.where),
     rows.kind === 'since' ? windowSql(rows.window) : null,
-    byCursor === null ? null : cursorRangeSql(byCursor.range),
+    byCursor === null ? null : cursorRangeSql(byCursor.range, serverVersion),
   ]
   const order = byCursor === null ? '' : orderSql(read.stream, byCursor.range.column)
   return `SELECT ${columns.join(', ')} FROM ${fromSql(read.stream)}${whereSql(conditions)}${order}`

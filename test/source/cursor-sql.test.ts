@@ -28,18 +28,18 @@ describe('conditions of a cursor', () => {
   })
 
   test('are none where everything is read', () => {
-    expect(cursorRangeSql(ALL)).toBeNull()
+    expect(cursorRangeSql(ALL, 180_000)).toBeNull()
   })
 
   test('reach rows without a place in the order where they are asked for', () => {
     const at = (text: string): string => `'${text}'::"pg_catalog"."timestamptz"`
-    expect(cursorRangeSql({ ...ALL, from: '1', below: '2', others: { nulls: false, lowest: false } })).toBe(
-      `("at" >= ${at('1')} AND "at" < ${at('2')})`,
-    )
-    expect(cursorRangeSql({ ...ALL, from: '1' })).toBe(
+    expect(
+      cursorRangeSql({ ...ALL, from: '1', below: '2', others: { nulls: false, lowest: false } }, 180_000),
+    ).toBe(`("at" >= ${at('1')} AND "at" < ${at('2')})`)
+    expect(cursorRangeSql({ ...ALL, from: '1' }, 180_000)).toBe(
       `(("at" >= ${at('1')}) OR "at" IS NULL OR "at" = ${at('-infinity')})`,
     )
-    expect(cursorRangeSql({ ...ALL, column: WORD, from: '1' })).toBe(
+    expect(cursorRangeSql({ ...ALL, column: WORD, from: '1' }, 180_000)).toBe(
       `("word" COLLATE "C" >= '1'::"pg_catalog"."text")`,
     )
   })
@@ -95,6 +95,10 @@ describe('statements of a cursor', () => {
       cursorCountSql(stream, null, null, { ...QUESTION, range: { ...ALL, column: numeric } }, version)
     expect(of(130_000)).not.toMatch(/Infinity'::/)
     expect(of(140_000)).toMatch(/Infinity'::/)
+    const beside = (version: number): string | null =>
+      cursorRangeSql({ ...ALL, column: numeric, from: '1' }, version)
+    expect(beside(130_000)).not.toContain('Infinity')
+    expect(beside(140_000)).toContain('-Infinity')
     const rule = { upTo: '1', from: '2' }
     expect(versionSql(ALL, rule, [], 90_400)).toContain('pg_catalog.md5(')
     expect(versionSql(ALL, rule, [], 120_000)).toContain('hashtextextended(')
