@@ -2,7 +2,10 @@
  * One stream in one snapshot: reads what the plan says, lands it, proves the counts, commits rows and checkpoint together.
  *
  * Everything before `commit` can be thrown away; an error anywhere leaves the destination as the last commit made it. A load of a
- * new generation is also saved on its way. The rows themselves pass through `stream-rows.ts`.
+ * new generation is also saved on its way, and one by cursor is committed in segments (`cursor-run.ts`). The rows themselves pass
+ * through `stream-rows.ts`.
+ *
+ * Longer than other files: what every kind of load has to pass before its commit is told in one place.
  */
 import type { Batch } from '../batch/batch.js'
 import type { Checkpoint } from '../model/checkpoint.js'
