@@ -68,9 +68,7 @@ export async function checkSource(
   const askedAtMs = performance.now()
   const role = isGreenplum ? await readRoleInTime(connection, stallTimeoutMs) : await readRole(connection)
   const queryMs = performance.now() - askedAtMs
-  const pooled = isGreenplum
-    ? role.pid !== connection.backendPid
-    : await detectPooling(connection, role.pid)
+  const pooled = isGreenplum ? role.pid !== connection.backendPid : await detectPooling(connection, role.pid)
   const warnings: string[] = []
   if (role.privileged) {
     warnings.push(

@@ -65,7 +65,9 @@ export function watchAsGoodGuest(options: GoodGuestOptions): () => void {
   }
 
   const lookForWaiters = async (): Promise<void> => {
-    const waiters = await options.ask<Waiter>(options.waitersSql ?? WAITERS_SQL, [`{${options.backendPids().join(',')}}`])
+    const waiters = await options.ask<Waiter>(options.waitersSql ?? WAITERS_SQL, [
+      `{${options.backendPids().join(',')}}`,
+    ])
     if (stopped || waiters === null) return
     options.onWaiting?.(waiters.length)
     const now = performance.now()

@@ -67,7 +67,9 @@ export function selectRelations(
 /** Says what there is to select from. */
 export function emptySelection(relations: readonly RelationRow[], selection: Selection): TrunklineError {
   const available = relations
-    .filter(({ usage, child, of_extension, external }) => usage && !child && !of_extension && external !== true)
+    .filter(
+      ({ usage, child, of_extension, external }) => usage && !child && !of_extension && external !== true,
+    )
     .map((relation) => formatStreamName(relation.schema, relation.name))
   const asked = [
     selection.select.length === 0 ? '' : `The selection ${selection.select.join(', ')}`,
