@@ -68,6 +68,8 @@ export function addEvent(state: ProgressState, event: ProgressEvent, nowMs: numb
       finish(state, event.report, nowMs)
       return
     case 'retry':
+    case 'pressure':
+    case 'stream_resumed':
     case 'warning':
     case 'run_finished':
       return
