@@ -113,7 +113,8 @@ export class StreamRows {
     const splits = await this.#planNew()
     const first = { horizon: snapshot.horizon, stream: fingerprintOf(plan, columns) }
     const ranges = splits.map(({ range }) => range)
-    const mayBeSaved = savingObstacle(plan, destination.capabilities) === null && !showMasked(ranges, plan.transform)
+    const mayBeSaved =
+      savingObstacle(plan, destination.capabilities) === null && !showMasked(ranges, plan.transform)
     const begun = mayBeSaved ? beginParts(ranges, first) : null
     const load = new FirstLoad({
       snapshot,

@@ -121,8 +121,7 @@ describe('an audit', () => {
 describe('versions landed by an append', () => {
   const VERSION = { name: '_trunkline_version', type: { kind: 'int', bits: 64 }, nullable: true } as const
   const ID = { name: 'id', type: { kind: 'int', bits: 32 }, nullable: false } as const
-  const batch = (...rows: (readonly [number, bigint | null])[]): Batch =>
-    makeBatch([ID, VERSION], rows)
+  const batch = (...rows: (readonly [number, bigint | null])[]): Batch => makeBatch([ID, VERSION], rows)
   const idsOf = (landed: Batch): unknown[] => [...rowsOf(landed)].map((row) => row['id'])
 
   test('are dropped once for each time they were landed; rows without a digest always land', () => {
