@@ -20,6 +20,7 @@ import { cut, endInOrder, sendBytes, type SendOptions } from './send-rows.js'
 import { type DescribeError, ServiceError, toErrorBody } from './service-error.js'
 import type { Sources } from './sources.js'
 import { assertOnlyReads } from './sources.js'
+import { NOTHING_WITHHELD } from './withheld.js'
 
 export interface ExtractRouteOptions {
   readonly settings: ServiceSettings
@@ -231,9 +232,9 @@ async function openFrom(
     batchBytes: Math.min(SERVICE_BATCH_BYTES, limits.batchBytes),
   }
   if (body.connection === undefined) {
-    const { schemas, queries, open, assertOnlyReads: check } = sources.get(body.source)
+    const { schemas, queries, withhold, open, assertOnlyReads: check } = sources.get(body.source)
     await check(signal)
-    return { schemas, queries, open, limits: each, [Symbol.asyncDispose]: () => Promise.resolve() }
+    return { schemas, queries, withhold, open, limits: each, [Symbol.asyncDispose]: () => Promise.resolve() }
   }
   const connection = await resolveInlineSettings(body.connection, settings.allowHosts)
   const source = await openSource(connection, { logger, limits: each, observer: observe(INLINE) })
@@ -246,6 +247,7 @@ async function openFrom(
   return {
     schemas: ['public'],
     queries: new Map(),
+    withhold: () => NOTHING_WITHHELD,
     limits: each,
     open: () => Promise.resolve(source),
     [Symbol.asyncDispose]: () => source.close(),

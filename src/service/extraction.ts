@@ -4,6 +4,7 @@ import { countNulls } from '../batch/row-range.js'
 import { valueReader } from '../batch/rows.js'
 import { formatStreamName } from '../model/catalog.js'
 import type { Field } from '../model/column-type.js'
+import type { CatalogStream } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
 import { parseStreamPattern } from '../model/stream-pattern.js'
 import type { Limits } from '../model/sync-spec.js'
@@ -12,11 +13,13 @@ import { createReadableSource } from '../reading.js'
 import type { NamedQuery, Source } from '../source/contract.js'
 import type { ExtractionBody } from './request-schemas.js'
 import { ServiceError } from './service-error.js'
+import { assertGiven, type Withheld, type Withhold } from './withheld.js'
 
 /** What is read, of what can be read by name. */
 export interface ExtractionSource {
   readonly schemas: readonly string[]
   readonly queries: ReadonlyMap<string, NamedQuery>
+  readonly withhold: Withhold
   open(): Promise<Source>
 }
 
@@ -47,7 +50,7 @@ export async function openExtraction(
     const [stream] = snapshot.streams
     if (stream === undefined) throw new TrunklineError('STREAM_MISSING', 'The stream is not there.')
     const options: ReadOptions = {
-      ...toReadOptions(body, signal),
+      ...toReadOptions(body, stream, { withheld: from.withhold(stream), signal }),
       // A statement's time is then that of some rows, and not that of whoever takes them all.
       ...(limits.statementTimeoutMs > 0 ? { readMethod: 'named' } : {}),
     }
@@ -109,17 +112,32 @@ function namesOf(entity: string, schemas: readonly string[]): readonly string[] 
     : schemas.map((schema) => formatStreamName(schema, entity))
 }
 
-function toReadOptions(body: ExtractionBody, signal: AbortSignal): ReadOptions {
-  const { mode, columns, excludeColumns, where } = body
+function toReadOptions(
+  body: ExtractionBody,
+  stream: CatalogStream,
+  { withheld, signal }: { readonly withheld: Withheld; readonly signal: AbortSignal },
+): ReadOptions {
+  const { mode, columns, where } = body
   const incremental = 'incremental' in mode ? mode.incremental : null
+  // Whoever may compare with a column can find out what stands in it.
+  assertGiven(stream.name, withheld.columns, [
+    ...(columns ?? []),
+    ...(incremental === null ? [] : [incremental.cursorField]),
+  ])
+  const readable = stream.columns.filter(({ selectable }) => selectable).map(({ name }) => name)
+  const excludeColumns = [
+    ...(body.excludeColumns ?? []),
+    ...readable.filter((name) => withheld.columns.has(name)),
+  ]
   const conditions = [
+    ...withheld.conditions,
     ...(where === undefined ? [] : [where]),
     ...(incremental === null ? [] : [placeCondition(incremental)]),
   ].filter((condition) => condition !== null)
   return {
     signal,
     ...(columns === undefined ? {} : { columns }),
-    ...(excludeColumns === undefined ? {} : { excludeColumns }),
+    ...(excludeColumns.length === 0 ? {} : { excludeColumns }),
     ...(incremental === null ? {} : { cursor: toCursor(incremental) }),
     ...(conditions.length === 0
       ? {}

@@ -4,13 +4,21 @@ import { TrunklineError, toErrorData } from '../model/error.js'
 
 /** Codes that only HTTP has; the others are Trunkline's own. */
 export type ServiceErrorCode =
-  'UNAUTHORIZED' | 'HOST_REFUSED' | 'REQUEST_INVALID' | 'NOT_FOUND' | 'RUN_IN_PROGRESS' | 'BUSY' | 'STOPPING'
+  | 'UNAUTHORIZED'
+  | 'HOST_REFUSED'
+  | 'REQUEST_INVALID'
+  | 'NOT_FOUND'
+  | 'STREAM_WITHHELD'
+  | 'RUN_IN_PROGRESS'
+  | 'BUSY'
+  | 'STOPPING'
 
 const STATUS: Readonly<Record<ServiceErrorCode, number>> = {
   UNAUTHORIZED: 401,
   HOST_REFUSED: 403,
   REQUEST_INVALID: 400,
   NOT_FOUND: 404,
+  STREAM_WITHHELD: 403,
   RUN_IN_PROGRESS: 409,
   BUSY: 429,
   STOPPING: 503,

@@ -10,6 +10,7 @@ import type { Logger } from '../model/log.js'
 import type { Limits } from '../model/sync-spec.js'
 import type { ConnectionStatus, NamedQuery, Source } from '../source/contract.js'
 import { ServiceError } from './service-error.js'
+import { withholdingOf, type Withhold } from './withheld.js'
 
 /** How long it is believed that a role can only read. */
 const ROLE_CHECK_MS = 60_000
@@ -21,6 +22,8 @@ export interface ServiceSource {
   /** Configured SELECTs of the source's syncs, by the name of their stream. */
   readonly queries: ReadonlyMap<string, NamedQuery>
   readonly limits: Limits
+  /** What the source's syncs leave out, mask or filter. */
+  readonly withhold: Withhold
   readonly open: () => Promise<Source>
   /** @throws PRIVILEGED_ROLE unless it is allowed */
   readonly assertOnlyReads: (signal: AbortSignal) => Promise<void>
@@ -92,6 +95,7 @@ class KeptSource implements ServiceSource {
   readonly schemas: readonly string[]
   readonly queries: ReadonlyMap<string, NamedQuery>
   readonly limits: Limits
+  readonly withhold: Withhold
   readonly #input: ConnectionInput
   readonly #options: SourcesOptions
   #source: Promise<Source> | null = null
@@ -104,7 +108,9 @@ class KeptSource implements ServiceSource {
     this.#options = options
     this.limits = options.limits
     this.schemas = input.searchPath ?? [options.schema ?? 'public']
-    this.queries = queriesOf(input, options.syncs)
+    const syncs = [...options.syncs.values()].filter(({ connection }) => connection === input)
+    this.queries = queriesOf(syncs)
+    this.withhold = withholdingOf(syncs)
   }
 
   readonly open = (): Promise<Source> => {
@@ -154,11 +160,10 @@ export function assertOnlyReads({ role, privilegedRole }: { role: string; privil
   )
 }
 
-function queriesOf(input: ConnectionInput, syncs: SourcesOptions['syncs']): ReadonlyMap<string, NamedQuery> {
+function queriesOf(syncs: readonly ConfiguredSync[]): ReadonlyMap<string, NamedQuery> {
   const queries = new Map<string, NamedQuery>()
-  for (const sync of syncs.values()) {
-    if (sync.connection !== input) continue
-    for (const [name, stream] of Object.entries(sync.options.streams ?? {})) {
+  for (const { options } of syncs) {
+    for (const [name, stream] of Object.entries(options.streams ?? {})) {
       if (stream?.sql === undefined || stream.disabled === true) continue
       queries.set(name, { name, sql: stream.sql, primaryKey: stream.primaryKey ?? null })
     }
