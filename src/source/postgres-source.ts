@@ -72,7 +72,8 @@ class PostgresSource implements Source {
   readonly #logger: Logger
   readonly #limits: Limits
   readonly #connections: SourceConnections
-  readonly #snapshots = new Set<PostgresSnapshot>()
+  /** Those that are open, with the connections that each may have. */
+  readonly #snapshots = new Map<PostgresSnapshot, number>()
   /** Known from discovery; only a restart of the server changes it. */
   #lockSlots: number | null = null
 
@@ -189,7 +190,7 @@ class PostgresSource implements Source {
             await connections.giveBack(leader)
           },
         })
-        this.#snapshots.add(snapshot)
+        this.#snapshots.set(snapshot, maxConnections)
         return snapshot
       } catch (error) {
         release()
@@ -218,10 +219,10 @@ class PostgresSource implements Source {
       ...options,
       searchPath: stream.kind === 'query' ? (this.#options.searchPath ?? []) : [],
     }
-    const [snapshot] = this.#snapshots
+    const [held] = this.#snapshots
     // A run that has all its connections in use asks on one of them.
-    if (snapshot !== undefined && !this.#connections.hasRoom)
-      return snapshot.checkWhere(stream, where, settings)
+    if (held !== undefined && !this.#connections.hasRoom(held[1]))
+      return held[0].checkWhere(stream, where, settings)
     await this.#connections.borrow(undefined, (connection) =>
       inTransaction(connection, this.#limits, () => checkCondition(connection, stream, where, settings)),
     )
@@ -243,7 +244,7 @@ class PostgresSource implements Source {
   }
 
   async close(): Promise<void> {
-    for (const snapshot of this.#snapshots) await snapshot.close()
+    for (const snapshot of this.#snapshots.keys()) await snapshot.close()
     await this.#connections.close()
   }
 

@@ -42,10 +42,11 @@ export class SourceConnections {
     return this.#pool.status
   }
 
-  /** Whether another one can be had without waiting. */
-  get hasRoom(): boolean {
+  /** Whether another one can be had without waiting, where there may be `most`. */
+  hasRoom(most = Infinity): boolean {
     const { open, idle, max } = this.#pool.status
-    return idle > 0 || open < max
+    const inUse = open - idle
+    return inUse < Math.min(most, max)
   }
 
   /** Lets there be more than the source was made for, where a snapshot is. */
@@ -76,7 +77,7 @@ export class SourceConnections {
     signal: AbortSignal,
     work: (connection: Connection) => Promise<Result>,
   ): Promise<Result> {
-    if (this.hasRoom) return this.borrow(signal, work)
+    if (this.hasRoom()) return this.borrow(signal, work)
     const { settings, logger } = this.#options
     const connection = await connect(settings, { logger, signal, ...this.#how() })
     const onAbort = (): void => {
