@@ -2,6 +2,7 @@
  * What a checkpoint was made of, against what is there now: whether a stream may go on from it, must be loaded anew, or must
  * stop. Pure. The rules and what each protects against: docs/guarantees.md.
  */
+import { unreachable } from '../model/column-type.js'
 import type { Checkpoint, SourcePosition, StreamFingerprint } from '../model/checkpoint.js'
 import { TrunklineError, type ErrorCode } from '../model/error.js'
 import { isWindowUsable, parseLsn, parseXid8, type Xid8 } from '../model/xid.js'
@@ -287,5 +288,20 @@ export function fingerprintOf(plan: StreamPlan, columns: readonly ReadColumn[]):
     key: plan.key === null ? null : [...plan.key],
     where: plan.where,
     sql: stream.sql,
+  }
+}
+
+/** What a load lands, and which of it the destination has not had. */
+export function landedColumns(load: Load): LandedColumns {
+  switch (load.kind) {
+    case 'new_generation':
+      return { columns: load.columns, added: [] }
+    case 'full_upsert':
+    case 'dated_copy':
+    case 'since':
+    case 'cursor':
+      return load.change
+    default:
+      return unreachable(load)
   }
 }

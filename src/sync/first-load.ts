@@ -205,3 +205,11 @@ export class SaveSchedule {
     this.#dueMs = endedMs + Math.max(this.#everyMs, (endedMs - beganMs) / SAVE_SHARE)
   }
 }
+
+/** What the report says of a load that goes on, or could not, behind its reason; empty where there was none before. */
+export function describeContinuation(from: Continuation): string {
+  if (from.kind === 'start') {
+    return from.dropped === null ? '' : ` What an earlier load had left was of no use: ${from.dropped}`
+  }
+  return ` Gone on with: ${describeParts({ ...from.load, ...from })} were there.`
+}

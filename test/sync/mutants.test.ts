@@ -19,21 +19,21 @@ const MUTANTS: readonly Mutant<ScenarioName>[] = [
   },
   {
     rule: 'the horizon is not advanced past what a crash can undo',
-    file: 'stream-run.ts',
+    file: 'stream-attempt.ts',
     from: 'const { durable, waitedMs } = await fence()',
     to: 'const { durable, waitedMs } = { durable: true, waitedMs: 0 }; void fence',
     noticed: 'a commit that a crash undid leaves no id to be missed',
   },
   {
     rule: 'what may never have happened is not landed',
-    file: 'stream-run.ts',
+    file: 'stream-attempt.ts',
     from: 'if (durable) return waitedMs',
     to: 'if (durable || waitedMs > 0) return waitedMs',
     noticed: 'an update that a crash undid is undone at the destination',
   },
   {
     rule: 'what may never have happened is not landed, not even with the old horizon',
-    file: 'stream-run.ts',
+    file: 'stream-attempt.ts',
     from: 'if (durable) return waitedMs',
     to: 'if (durable) return waitedMs; this.lazy = true; if (waitedMs > 0) return waitedMs',
     also: {
@@ -46,7 +46,7 @@ const MUTANTS: readonly Mutant<ScenarioName>[] = [
   },
   {
     rule: 'an append remembers only transactions that are on the disk',
-    file: 'stream-run.ts',
+    file: 'stream-attempt.ts',
     from: 'if (durable) return waitedMs',
     to: 'if (durable || waitedMs > 0) return waitedMs',
     noticed: 'an append is not remembered for transactions that a crash undid',
@@ -60,7 +60,7 @@ const MUTANTS: readonly Mutant<ScenarioName>[] = [
   },
   {
     rule: 'the partitions at the commit are those of the snapshot',
-    file: 'stream-run.ts',
+    file: 'stream-attempt.ts',
     from: 'await snapshot.assertUnchanged(plan.stream)',
     to: '',
     noticed: 'a partition that joins during the run is not half read',
@@ -95,21 +95,21 @@ const MUTANTS: readonly Mutant<ScenarioName>[] = [
   },
   {
     rule: 'counts that differ make keys be compared',
-    file: 'stream-run.ts',
+    file: 'stream-attempt.ts',
     from: 'if (this.#live === this.#total && !forced) return false',
     to: 'if (!forced) return false',
     noticed: 'a deleted row goes, and so does a row whose key changed',
   },
   {
     rule: 'fewer rows than the snapshot holds are never accepted',
-    file: 'stream-run.ts',
+    file: 'stream-attempt.ts',
     from: 'if (this.#live < least) throw this.#unequal(this.#live, least)',
     to: 'if (this.#live < least) return false',
     noticed: 'a row that somebody removed from the destination comes back',
   },
   {
     rule: 'a full read is as long as the table',
-    file: 'stream-run.ts',
+    file: 'stream-attempt.ts',
     from: 'if (arrived !== expected) {',
     to: 'if (arrived > (expected ?? 0)) { this.#total = 0',
     noticed: 'changed rows lost on the way are not taken for all',
@@ -193,7 +193,7 @@ const MUTANTS: readonly Mutant<ScenarioName>[] = [
   },
   {
     rule: 'deletes beyond the guard need a word',
-    file: 'stream-run.ts',
+    file: 'stream-attempt.ts',
     from: 'const guarded = !allowMassDelete &&',
     to: 'const guarded = allowMassDelete &&',
     noticed: 'a table emptied at the source does not empty the destination without a word',
