@@ -133,6 +133,21 @@ test('discover --typescript prints interfaces that compile', async () => {
   expect(diagnostics).toEqual([])
 })
 
+test('read gives the same by COPY, through a cursor and by a query; a method that does not exist is refused', async () => {
+  const read = (...flags: string[]): Promise<CliResult> =>
+    run('read', database.url, 'public.orders', ...flags)
+  const copied = await read()
+  expect(copied.stdout.length).toBeGreaterThan(1000)
+  for (const method of ['named', 'client']) {
+    const { code, stdout } = await read('--read-method', method, '--batch-size', '7')
+    expect(code).toBe(0)
+    expect(stdout).toBe(copied.stdout)
+  }
+  const { code, stderr } = await read('--read-method', 'odbc')
+  expect(code).toBe(2)
+  expect(stderr).toContain('--read-method: must be one of: copy, named, client')
+})
+
 test('read writes exact values as JSON Lines and as CSV', async () => {
   await database.sql(`
     CREATE TABLE precise (a bigint, b numeric, c double precision, d jsonb, e bytea, f timestamptz, g text, h bool, i date);
