@@ -1,32 +1,27 @@
 # syntax=docker/dockerfile:1
-# Trunkline's service: rows, health, metrics and runs over HTTP on port 8080. Nothing here is built as root and run as root.
+# Trunkline's service: rows, health, metrics and runs over HTTP on port 8080.
 
 FROM node:22-bookworm-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json ./
-RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.mjs scripts/build.mjs
+COPY scripts/setup.mjs scripts/build.mjs scripts/
+COPY scripts/servers/install.mjs scripts/servers/
+RUN node scripts/setup.mjs
+COPY tsconfig.json tsconfig.build.json README.md CHANGELOG.md LICENSE ./
 COPY src src
-RUN node scripts/build.mjs --force
+RUN node scripts/build.mjs --force && npm pack --ignore-scripts && mv trunkline-*.tgz trunkline.tgz
+# The service's own packages are optional: in the versions that the tests ran with.
+RUN node -p "const p = require('./package.json'); Object.keys(p.peerDependencies).map((name) => name + '@' + p.devDependencies[name]).join(' ')" > peers
 
 FROM node:22-bookworm-slim AS packages
-WORKDIR /packages
-COPY package.json package-lock.json ./
-# The service's own packages are optional peers, which --omit=dev leaves out: those versions are the ones that tests ran with.
-RUN npm ci --ignore-scripts --no-audit --no-fund \
-  && cp package.json all.json \
-  && node -e "const {readFileSync,writeFileSync}=require('fs'); const p=JSON.parse(readFileSync('all.json')); for (const name of Object.keys(p.peerDependencies)) p.dependencies[name]=p.devDependencies[name]; delete p.devDependencies; delete p.peerDependencies; delete p.peerDependenciesMeta; writeFileSync('package.json', JSON.stringify(p))" \
-  && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
-  && mv all.json package.json
+WORKDIR /app
+COPY --from=build /build/trunkline.tgz /build/peers /tmp/
+RUN npm install --ignore-scripts --no-audit --no-fund --no-package-lock /tmp/trunkline.tgz $(cat /tmp/peers)
 
 FROM node:22-bookworm-slim
 ENV NODE_ENV=production
-WORKDIR /app
-COPY --from=packages /packages/node_modules node_modules
-COPY --from=build /build/dist dist
-COPY package.json LICENSE ./
-RUN ln -s /app/dist/cli/main.js /usr/local/bin/trunkline && mkdir /data && chown node:node /data
+COPY --from=packages /app /app
+RUN ln -s /app/node_modules/.bin/trunkline /usr/local/bin/trunkline && mkdir /data && chown node:node /data
 USER node
 # Configuration (trunkline.yaml) and DuckDB files.
 WORKDIR /data
