@@ -1,5 +1,4 @@
 /** Leaves a source alone that failed too often in a row, and tries it again with one contact after a while. */
-import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel'
 import { TrunklineError, type ErrorCode } from '../model/error.js'
 import type { Logger } from '../model/log.js'
 import type { Limits } from '../model/sync-spec.js'
@@ -30,13 +29,33 @@ export interface CircuitBreakerOptions {
 /** @throws CIRCUIT_OPEN instead of doing the work, while the source is left alone */
 export type CircuitBreaker = <Result>(work: () => Promise<Result>) => Promise<Result>
 
-export function createCircuitBreaker({ limits, name, logger }: CircuitBreakerOptions): CircuitBreaker {
+export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
+  if (options.limits.breakerFailures === 0) return (work) => work()
+  let loaded: Promise<CircuitBreaker> | null = null
+  return async (work) => {
+    if (loaded !== null) return (await loaded)(work)
+    try {
+      return await work()
+    } catch (error) {
+      if (!isFailure(error)) throw error
+      // What counts takes 30 ms to load; most runs have nothing to count.
+      loaded ??= loadBreaker(options)
+      return (await loaded)(() => Promise.reject(error as Error))
+    }
+  }
+}
+
+function isFailure(error: unknown): boolean {
+  return error instanceof TrunklineError && FAILURES.has(error.code)
+}
+
+async function loadBreaker({ limits, name, logger }: CircuitBreakerOptions): Promise<CircuitBreaker> {
+  const { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen } = await import('cockatiel')
   const { breakerFailures, breakerPauseMs } = limits
-  if (breakerFailures === 0) return (work) => work()
-  const policy = circuitBreaker(
-    handleWhen((error) => error instanceof TrunklineError && FAILURES.has(error.code)),
-    { breaker: new ConsecutiveBreaker(breakerFailures), halfOpenAfter: breakerPauseMs },
-  )
+  const policy = circuitBreaker(handleWhen(isFailure), {
+    breaker: new ConsecutiveBreaker(breakerFailures),
+    halfOpenAfter: breakerPauseMs,
+  })
   let lastFailure: unknown = null
   policy.onFailure(({ reason, handled }) => {
     if (handled && 'error' in reason) lastFailure = reason.error

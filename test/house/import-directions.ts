@@ -47,7 +47,7 @@ export const packages: Readonly<Record<string, { readonly part: string; readonly
   '@duckdb/node-api': { part: 'destination/duckdb', lazy: true },
   '@fastify/swagger': { part: 'service', lazy: true },
   'apache-arrow': { part: 'arrow' },
-  cockatiel: { part: 'sync' },
+  cockatiel: { part: 'sync', lazy: true },
   commander: { part: 'cli' },
   fastify: { part: 'service', lazy: true },
   'fastify-type-provider-zod': { part: 'service', lazy: true },
