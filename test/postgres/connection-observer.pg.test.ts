@@ -66,7 +66,7 @@ onNewestServer('A connection observer', (server) => {
   test('knows a COPY that was left from one that failed, and hears of readers in their threads', async () => {
     const database = await server.createDatabase()
     await database.sql(
-      'CREATE TABLE t AS SELECT i, repeat(md5(i::text), 20) AS text FROM generate_series(1, 60000) AS i',
+      'CREATE TABLE t AS SELECT i, repeat(md5(i::text), 20) AS text FROM generate_series(1, 30000) AS i',
     )
     const events: ConnectionEvent[] = []
     const source = await openSource(database.url, { observer: (event) => events.push(event) })
@@ -84,7 +84,7 @@ onNewestServer('A connection observer', (server) => {
       let rows = 0
       const split = await planRead(source, snapshot, stream)
       for await (const batch of snapshot.read(split)) rows += batch.rowCount
-      expect(rows).toBe(60_000)
+      expect(rows).toBe(30_000)
       expect(
         copies()
           .slice(1)
