@@ -25,6 +25,7 @@ import { watchAsGoodGuest } from './good-guest.js'
 import { WAITERS_SQL as GREENPLUM_WAITERS_SQL } from './greenplum/catalog-sql.js'
 import { assertHeld, type HeldTransaction } from './greenplum/leader.js'
 import { awaitSlot, explainStall } from './greenplum/queue.js'
+import { createHandover } from './handover.js'
 import { giveBack, lend } from './lent-buffers.js'
 import { planSplits, whatToAsk } from './plan-splits.js'
 import { createPace, type ReadPace } from './read-pace.js'
@@ -462,60 +463,5 @@ async function cancellable<Result>(
     return await work()
   } finally {
     signal.removeEventListener('abort', onAbort)
-  }
-}
-
-interface Handover<Item> {
-  /** Resolves when the item is taken, so that one at a time is on its way. */
-  readonly give: (item: Item) => Promise<void>
-  /** Null after the last one. */
-  readonly take: () => Promise<Item | null>
-  readonly end: (failure: { readonly error: unknown } | null) => void
-  /** Nobody takes any more. */
-  readonly stop: () => void
-}
-
-/** Passes items from one that pushes to one that pulls, without a queue. */
-function createHandover<Item>(): Handover<Item> {
-  let offered: Item | null = null
-  let taken: (() => void) | null = null
-  let arrived: (() => void) | null = null
-  let ended: { readonly failure: { readonly error: unknown } | null } | null = null
-  let stopped = false
-  return {
-    give: async (item) => {
-      if (stopped) return
-      offered = item
-      arrived?.()
-      await new Promise<void>((resolve) => {
-        taken = resolve
-      })
-    },
-    take: async () => {
-      for (;;) {
-        if (offered !== null) {
-          const item = offered
-          offered = null
-          taken?.()
-          return item
-        }
-        if (ended !== null) {
-          if (ended.failure !== null) throw ended.failure.error
-          return null
-        }
-        await new Promise<void>((resolve) => {
-          arrived = resolve
-        })
-        arrived = null
-      }
-    },
-    end: (failure) => {
-      ended = { failure }
-      arrived?.()
-    },
-    stop: () => {
-      stopped = true
-      taken?.()
-    },
   }
 }
