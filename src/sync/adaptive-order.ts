@@ -75,6 +75,11 @@ export class SizeOrder<Stream extends QueuedStream> implements StreamQueue<Strea
   }
 }
 
+/** How many readers any table may come to have by its size; null where size does not decide. */
+export function mostReadersBySize({ strategy, small, medium, large }: AdaptiveOptions): number | null {
+  return strategy === 'table_size' ? Math.max(small.readers, medium.readers, large.readers) : null
+}
+
 const RULE = '='.repeat(80)
 const THIN_RULE = '-'.repeat(50)
 /** Of small and of medium tables so many are named. */

@@ -2,7 +2,9 @@
 import { toErrorData, TrunklineError } from '../model/error.js'
 import type { Adaptation, RunReport, SnapshotReport, StreamOutcome, StreamReport } from '../model/report.js'
 import type { StreamOptions } from '../model/sync-spec.js'
+import { formatXid8 } from '../model/xid.js'
 import type { StreamState, TableName } from '../destination/contract.js'
+import type { Snapshot } from '../source/contract.js'
 import type { StreamPlan } from './plan.js'
 import { printTable } from './naming.js'
 import type { StreamResult } from './stream-run.js'
@@ -65,6 +67,26 @@ function withoutFence(result: StreamResult): Omit<StreamResult, 'fenceMs'> {
   const { fenceMs, ...rest } = result
   void fenceMs
   return rest
+}
+
+/** How a snapshot was used by its streams. */
+export type SnapshotUse = Pick<SnapshotReport, 'fenceMs' | 'readers'>
+
+/** When it is over: whether it yielded is known then. */
+export function reportSnapshot(snapshot: Snapshot, use: SnapshotUse): SnapshotReport {
+  return {
+    id: snapshot.id,
+    horizon: formatXid8(snapshot.horizon),
+    horizonAgeSeconds: snapshot.horizonAgeSeconds,
+    lsn: snapshot.position.lsn,
+    streams: snapshot.streams.length,
+    ...use,
+    yielded: isYield(snapshot.signal.reason),
+  }
+}
+
+function isYield(reason: unknown): boolean {
+  return reason instanceof TrunklineError && reason.code === 'YIELDED_TO_DDL'
 }
 
 export interface RunFacts {

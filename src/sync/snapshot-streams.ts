@@ -1,8 +1,8 @@
 /** The streams of one snapshot, several at a time: what they share, and when each is begun. */
 import type { CatalogStream } from '../model/catalog.js'
-import type { SnapshotReport } from '../model/report.js'
 import type { Snapshot } from '../source/contract.js'
 import type { MeasuredReaders } from './measured-readers.js'
+import type { SnapshotUse } from './report.js'
 import { SideBySide } from './side-by-side.js'
 import { SnapshotFence } from './snapshot-fence.js'
 import { StreamOrder, streamsAtOnce, type StreamQueue } from './stream-order.js'
@@ -50,7 +50,7 @@ export interface SnapshotStreamsOptions<Task> {
 /** Resolves when no stream is under way, with those that were not begun. */
 export async function runSnapshotStreams<Task>(
   options: SnapshotStreamsOptions<Task>,
-): Promise<Pick<SnapshotReport, 'fenceMs' | 'readers'> & { readonly rest: readonly Task[] }> {
+): Promise<SnapshotUse & { readonly rest: readonly Task[] }> {
   const { snapshot, streams, readers, signal } = options
   const fence = new SnapshotFence(snapshot, signal)
   const waitForBegun: (() => void)[] = []

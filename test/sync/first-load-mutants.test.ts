@@ -142,7 +142,7 @@ const MUTANTS: readonly Mutant<FirstLoadScenarioName>[] = [
   },
   {
     rule: 'a run that gets on is not given up',
-    file: 'engine.ts',
+    file: 'run-failures.ts',
     from: 'task.attempts - Math.max(0, task.savedAttempt - 1)',
     to: 'task.attempts',
     noticed: 'a snapshot that is lost is gone on from in the same run, as often as it takes',
