@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { expect, test } from 'vitest'
 import { onNewestServer } from '../server/servers.js'
 import { parseExposition } from './exposition.js'
@@ -15,7 +16,11 @@ onNewestServer('Metrics', (server) => {
     )
     const response = await service.ask('/metrics')
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
-    const families = parseExposition(await response.text())
+    const text = await response.text()
+    const families = parseExposition(text)
+    // Where Prometheus' own check is installed, it has the last word.
+    const checked = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' })
+    if (checked.error === undefined) expect([checked.status, checked.stderr]).toEqual([0, ''])
     const typeOf = (name: string): string | undefined => families.get(name)?.type
     expect(typeOf('postgres_connections_active')).toBe('gauge')
     expect(typeOf('postgres_queries_total')).toBe('counter')
