@@ -28,8 +28,9 @@ export const SERVICE_KEYS = {
   allow_privileged_role: flag.describe('Read as a role that could do more than read.'),
 } as const
 
-const serviceObject = z.strictObject(SERVICE_KEYS).partial()
-type Stated = z.output<typeof serviceObject> & { readonly limits?: Partial<Limits> | undefined }
+type Stated = {
+  readonly [Key in keyof typeof SERVICE_KEYS]?: z.output<(typeof SERVICE_KEYS)[Key]> | undefined
+} & { readonly limits?: Partial<Limits> | undefined }
 
 export function toServiceSettings(stated: Stated): StatedServiceSettings {
   return {
