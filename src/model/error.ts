@@ -33,7 +33,11 @@ export const ERROR_CODES = {
   ),
   SECRET_FILE_PERMISSIONS: entry('config', 'never', 'A password or key file can be read by others.'),
   MODULE_MISSING: entry('config', 'never', 'An optional package that this needs is not installed.'),
-  HOOK_FAILED: entry('config', 'never', 'A hook of your own cannot be loaded, or does not give what it should.'),
+  HOOK_FAILED: entry(
+    'config',
+    'never',
+    'A hook of your own cannot be loaded, or does not give what it should.',
+  ),
 
   CONNECT_FAILED: entry('source', 'backoff', 'No connection to the server could be made.'),
   CONNECT_TIMEOUT: entry('source', 'backoff', 'The server did not answer in time.'),
