@@ -155,15 +155,15 @@ SELECT 0 AS relation,
   ${TYPE_JOINS}
  ORDER BY a.position`
 
-/** Indexes with their key columns in order; null stands for an expression. */
-export const INDEXES_SQL = `
+/** Indexes with their key columns in order; null stands for an expression. `keyColumns`: how many columns are of the key. */
+export const indexesSql = (keyColumns: string): string => `
 SELECT i.indrelid AS relation,
        i.indexrelid AS oid,
        c.relname::text AS name,
        (SELECT array_agg(a.attname::text ORDER BY k.position)
           FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, position)
           LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number <> 0
-         WHERE k.position <= i.indnkeyatts) AS columns,
+         WHERE k.position <= ${keyColumns}) AS columns,
        i.indisunique AS unique,
        i.indisprimary AS primary,
        i.indimmediate AS immediate,
@@ -175,8 +175,10 @@ SELECT i.indrelid AS relation,
  WHERE i.indrelid = ANY ($1::oid[])
  ORDER BY i.indrelid, i.indexrelid`
 
-/** Foreign keys; those that the server adds per referenced partition are left out. */
-export const FOREIGN_KEYS_SQL = `
+export const INDEXES_SQL = indexesSql('i.indnkeyatts')
+
+/** Foreign keys that meet a condition on `k`, their row of pg_constraint. */
+export const foreignKeysSql = (condition: string): string => `
 SELECT k.conrelid AS relation,
        k.conname::text AS name,
        (SELECT array_agg(a.attname::text ORDER BY u.position)
@@ -192,8 +194,13 @@ SELECT k.conrelid AS relation,
   JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE k.contype = 'f'
    AND k.conrelid = ANY ($1::oid[])
-   AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid)
+   AND ${condition}
  ORDER BY k.conrelid, k.conname`
+
+/** Without those that the server adds per referenced partition. */
+export const FOREIGN_KEYS_SQL = foreignKeysSql(
+  'NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid)',
+)
 
 /** Hypertables; asked only where {@link CONTEXT_SQL} says that TimescaleDB's catalog can be read. */
 export const HYPERTABLES_SQL = `

@@ -1,12 +1,11 @@
 /** Runs are killed (SIGKILL) at random moments of each phase; the next run makes the copy exact, without duplicates. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { onEachServer, onNewestServer, type TestDatabase } from '../server/servers.js'
+import { buildChild, type BuiltChild } from './build-child.js'
 import { streamOf, Warehouse } from './real.js'
 import { makeRandom } from './writers.js'
 
@@ -38,24 +37,9 @@ const PHASES: readonly Phase[] = [
 
 onServers('kill -9', (server) => {
   let db: TestDatabase
-  let folder = ''
-  let child = ''
+  let child: BuiltChild
   beforeAll(async () => {
-    // Inside the project, so that what is built finds its packages.
-    const cache = path.join(ROOT, 'node_modules/.cache')
-    await mkdir(cache, { recursive: true })
-    folder = await mkdtemp(path.join(cache, 'trunkline-crash-'))
-    child = path.join(folder, 'crash-child.mjs')
-    await build({
-      entryPoints: [fileURLToPath(new URL('./crash-child.ts', import.meta.url))],
-      bundle: true,
-      packages: 'external',
-      platform: 'node',
-      target: 'es2022',
-      format: 'esm',
-      outfile: child,
-      logLevel: 'silent',
-    })
+    child = await buildChild('crash-child')
     db = await server.createDatabase()
     await db.sql(`
       CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL, pad text NOT NULL);
@@ -65,7 +49,7 @@ onServers('kill -9', (server) => {
   })
 
   async function runAndDie(warehouse: Warehouse, phase: Phase, random: () => number): Promise<string | null> {
-    const dying = spawn(process.execPath, [child], {
+    const dying = spawn(process.execPath, [child.file], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         ...process.env,
@@ -123,5 +107,5 @@ onServers('kill -9', (server) => {
       }
     })
   }
-  afterAll(() => rm(folder, { recursive: true, force: true }))
+  afterAll(() => child.remove())
 })

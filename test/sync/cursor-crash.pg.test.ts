@@ -1,50 +1,31 @@
 /** Runs by cursor are killed (SIGKILL) between and in their commits; the next one goes on after the last segment. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import path from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { StreamOptions, SyncSpec } from '../../src/model/sync-spec.js'
 import { onNewestServer, type TestDatabase } from '../server/servers.js'
+import { buildChild, type BuiltChild } from './build-child.js'
 import { streamOf, Warehouse } from './real.js'
 import { makeRandom } from './writers.js'
 
 const ROWS = 5000
 const SEGMENT = 500
-const ROOT = path.resolve(import.meta.dirname, '../..')
 
 onNewestServer('kill -9 of a run by cursor', (server) => {
   let db: TestDatabase
-  let folder = ''
-  let child = ''
+  let child: BuiltChild
   beforeAll(async () => {
-    // Inside the project, so that what is built finds its packages.
-    const cache = path.join(ROOT, 'node_modules/.cache')
-    await mkdir(cache, { recursive: true })
-    folder = await mkdtemp(path.join(cache, 'trunkline-cursor-'))
-    child = path.join(folder, 'cursor-child.mjs')
-    await build({
-      entryPoints: [fileURLToPath(new URL('./cursor-child.ts', import.meta.url))],
-      bundle: true,
-      packages: 'external',
-      platform: 'node',
-      target: 'es2022',
-      format: 'esm',
-      outfile: child,
-      logLevel: 'silent',
-    })
+    child = await buildChild('cursor-child')
     db = await server.createDatabase()
   })
-  afterAll(() => rm(folder, { recursive: true, force: true }))
+  afterAll(() => child.remove())
 
   async function runAndDie(
     warehouse: Warehouse,
     spec: Partial<SyncSpec>,
     at: { readonly commits: number; readonly delayMs: number },
   ): Promise<void> {
-    const dying = spawn(process.execPath, [child], {
+    const dying = spawn(process.execPath, [child.file], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         ...process.env,
@@ -82,9 +63,10 @@ onNewestServer('kill -9 of a run by cursor', (server) => {
       const [partial] = await warehouse.query(`SELECT count(*) AS n FROM ${stream}`)
       expect(Number(partial?.['n'])).toBeGreaterThanOrEqual(4 * (SEGMENT - 100))
       expect(Number(partial?.['n'])).toBeLessThan(ROWS)
-      for (const commits of [1, 2, 0, 3]) {
+      // The cursor rises with each change, whether the run before still came to commit its last segment or not.
+      for (const [day, commits] of [1, 2, 0, 3].entries()) {
         const changed = Math.floor(random() * ROWS)
-        await db.sql(`UPDATE ${name}_base SET v = v || '+', at = '2025-01-01Z'::timestamptz + ${commits} * interval '1 day'
+        await db.sql(`UPDATE ${name}_base SET v = v || '+', at = '2025-01-01Z'::timestamptz + ${day} * interval '1 day'
           WHERE id BETWEEN ${changed} AND ${changed + 40}`)
         await runAndDie(warehouse, spec, { commits, delayMs: Math.floor(random() * 40) })
       }

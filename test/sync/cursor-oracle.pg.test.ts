@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RunReport } from '../../src/model/report.js'
 import type { StreamOptions, SyncSpec } from '../../src/model/sync-spec.js'
 import { startServer, type SpecialServer, type TestDatabase } from '../server/servers.js'
+import { CursorCopy } from './cursor-copy.js'
 import { streamOf, Warehouse } from './real.js'
 import { SCHEMA, Writers } from './writers.js'
 
@@ -43,37 +44,11 @@ function specOf(name: string, streams: Readonly<Record<string, StreamOptions>>):
   }
 }
 
-/** What `column > the highest seen` has copied. */
-class NaiveCopy {
-  readonly #versions = new Map<string, string>()
-  readonly #column: string
-  #max: string | null = null
-
-  constructor(column: string) {
-    this.#column = column
-  }
-
-  async read(client: pg.Client): Promise<void> {
-    const condition = this.#max === null ? 'true' : `${this.#column} > $1`
-    const { rows } = await client.query<{ id: string; ver: string; at: string }>(
-      `SELECT id::text, ver::text, ${this.#column}::text AS at FROM w WHERE ${condition} ORDER BY ${this.#column}`,
-      this.#max === null ? [] : [this.#max],
-    )
-    for (const row of rows) this.#versions.set(row.id, row.ver)
-    this.#max = rows.at(-1)?.at ?? this.#max
-  }
-
-  async lost(client: pg.Client): Promise<number> {
-    const { rows } = await client.query<{ id: string; ver: string }>('SELECT id::text, ver::text FROM w')
-    return rows.filter((row) => this.#versions.get(row.id) !== row.ver).length
-  }
-}
-
 class Race {
   readonly #db: TestDatabase
   readonly #warehouse: Warehouse
   readonly writers: Writers
-  readonly naive = [new NaiveCopy('updated_at'), new NaiveCopy('id')]
+  readonly naive = [new CursorCopy('updated_at'), new CursorCopy('id')]
   runs = 0
   wrong: string[] = []
   /** Runs in which fewer rows were read than the table has: by position, not by a scan. */

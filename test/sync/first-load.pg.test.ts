@@ -1,14 +1,13 @@
 /** First loads from a real server that are killed, interrupted or overtaken by DDL, with writers at work, and then go on. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { build } from 'esbuild'
+import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { StreamReport } from '../../src/model/report.js'
 import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { buildChild, type BuiltChild } from './build-child.js'
 import { streamOf, Warehouse } from './real.js'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
@@ -21,29 +20,14 @@ const SPEC = {
 }
 
 onEachServer('a first load that is interrupted', (server) => {
-  let folder = ''
-  let child = ''
+  let child: BuiltChild
   let db: TestDatabase
   let warehouse: Warehouse
 
   beforeAll(async () => {
-    // Inside the project, so that what is built finds its packages.
-    const cache = path.join(ROOT, 'node_modules/.cache')
-    await mkdir(cache, { recursive: true })
-    folder = await mkdtemp(path.join(cache, 'trunkline-load-'))
-    child = path.join(folder, 'first-load-child.mjs')
-    await build({
-      entryPoints: [fileURLToPath(new URL('./first-load-child.ts', import.meta.url))],
-      bundle: true,
-      packages: 'external',
-      platform: 'node',
-      target: 'es2022',
-      format: 'esm',
-      outfile: child,
-      logLevel: 'silent',
-    })
+    child = await buildChild('first-load-child')
   })
-  afterAll(() => rm(folder, { recursive: true, force: true }))
+  afterAll(() => child.remove())
 
   beforeEach(async () => {
     db = await server.createDatabase()
@@ -56,7 +40,7 @@ onEachServer('a first load that is interrupted', (server) => {
   afterEach(() => warehouse.remove())
 
   function startLoad(): { readonly process: ChildProcess; readonly saved: () => Promise<void> } {
-    const loading = spawn(process.execPath, [child], {
+    const loading = spawn(process.execPath, [child.file], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
         ...process.env,

@@ -10,6 +10,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startServer, type SpecialServer, type TestDatabase } from '../server/servers.js'
 import { inject } from 'vitest'
+import { CursorCopy } from './cursor-copy.js'
 import { streamOf, Warehouse } from './real.js'
 import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
 import { SCHEMA, Writers } from './writers.js'
@@ -38,32 +39,6 @@ const CONF = {
   vacuum_freeze_min_age: 0,
   vacuum_freeze_table_age: 0,
   wal_writer_delay: '500ms',
-}
-
-/** What a cursor over one column has copied. */
-class CursorCopy {
-  readonly #rows = new Map<string, string>()
-  readonly #column: string
-  #max: string | null = null
-
-  constructor(column: string) {
-    this.#column = column
-  }
-
-  async read(client: pg.Client): Promise<void> {
-    const condition = this.#max === null ? 'true' : `${this.#column} > $1`
-    const { rows } = await client.query<{ id: string; ver: string; at: string }>(
-      `SELECT id::text, ver::text, ${this.#column}::text AS at FROM w WHERE ${condition} ORDER BY ${this.#column}`,
-      this.#max === null ? [] : [this.#max],
-    )
-    for (const row of rows) this.#rows.set(row.id, row.ver)
-    this.#max = rows.at(-1)?.at ?? this.#max
-  }
-
-  async lost(client: pg.Client): Promise<number> {
-    const { rows } = await client.query<{ id: string; ver: string }>('SELECT id::text, ver::text FROM w')
-    return rows.filter((row) => this.#rows.get(row.id) !== row.ver).length
-  }
 }
 
 interface Result {

@@ -68,7 +68,7 @@ onNewestServer('four readers', (server) => {
     ])
   })
 
-  /** Ends a session of the run once rows arrive, by the name that its connection gives itself. */
+  /** Ends the session of the run that is `which` once rows arrive. */
   function endOnce(which: string) {
     let ended: Promise<unknown> | null = null
     return {
@@ -77,7 +77,7 @@ onNewestServer('four readers', (server) => {
         if (event.kind !== 'stream_progress' || ended !== null) return
         ended = db.sql(
           `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
-            AND application_name LIKE 'trunkline%' AND ${which} LIMIT 1`,
+            AND application_name LIKE 'trunkline%' AND ${which} ORDER BY backend_start LIMIT 1`,
         )
       },
     }
@@ -94,7 +94,8 @@ onNewestServer('four readers', (server) => {
 
   test('end with a new snapshot when the session that holds it is ended', async () => {
     const warehouse = await create()
-    const { ended, onProgress } = endOnce(`application_name !~ 'watch' AND query NOT LIKE 'COPY%'`)
+    // The one that connected first: readers are asked for once there is a snapshot for them.
+    const { ended, onProgress } = endOnce(`application_name = 'trunkline'`)
     const report = await warehouse.sync({ jobs: 4, limits, verify: true }, { onProgress })
     expect(await ended()).toHaveLength(1)
     expect(report.snapshots.length).toBeGreaterThan(1)

@@ -197,45 +197,10 @@ SELECT 0 AS relation,
   ${TYPE_JOINS}
  ORDER BY a.position`
 
-export function indexesSql(has: CatalogColumns): string {
-  const keyColumns = has.has('pg_index.indnkeyatts') ? 'i.indnkeyatts' : 'i.indnatts'
-  return `
-SELECT i.indrelid AS relation,
-       i.indexrelid AS oid,
-       c.relname::text AS name,
-       (SELECT array_agg(a.attname::text ORDER BY k.position)
-          FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, position)
-          LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number <> 0
-         WHERE k.position <= ${keyColumns}) AS columns,
-       i.indisunique AS unique,
-       i.indisprimary AS primary,
-       i.indimmediate AS immediate,
-       i.indisvalid AND i.indislive AS valid,
-       i.indisreplident AS replica_identity,
-       i.indpred IS NOT NULL AS partial
-  FROM pg_index i
-  JOIN pg_class c ON c.oid = i.indexrelid
- WHERE i.indrelid = ANY ($1::oid[])
- ORDER BY i.indrelid, i.indexrelid`
+/** Before 7 an index has no columns beside those of its key. */
+export function keyColumnsSql(has: CatalogColumns): string {
+  return has.has('pg_index.indnkeyatts') ? 'i.indnkeyatts' : 'i.indnatts'
 }
-
-/** Declared, not enforced. */
-export const FOREIGN_KEYS_SQL = `
-SELECT k.conrelid AS relation,
-       k.conname::text AS name,
-       (SELECT array_agg(a.attname::text ORDER BY u.position)
-          FROM unnest(k.conkey) WITH ORDINALITY AS u (number, position)
-          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number) AS columns,
-       n.nspname::text AS referenced_schema,
-       c.relname::text AS referenced_table,
-       (SELECT array_agg(a.attname::text ORDER BY u.position)
-          FROM unnest(k.confkey) WITH ORDINALITY AS u (number, position)
-          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number) AS referenced_columns
-  FROM pg_constraint k
-  JOIN pg_class c ON c.oid = k.confrelid
-  JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE k.contype = 'f' AND k.conrelid = ANY ($1::oid[])
- ORDER BY k.conrelid, k.conname`
 
 /** Every view. */
 export const VIEWS_SQL = `

@@ -11,12 +11,12 @@ import {
   type TreeRow,
 } from '../assemble-catalog.js'
 import type { RelationRow } from '../selection.js'
+import { foreignKeysSql, indexesSql } from '../catalog-sql.js'
 import {
   columnsSql,
   CONTEXT_SQL,
   detailsSql,
-  FOREIGN_KEYS_SQL,
-  indexesSql,
+  keyColumnsSql,
   INHERITS_SQL,
   membersSql,
   relationsSql,
@@ -80,7 +80,9 @@ export async function readGreenplumStreams(
   const [details, columns, indexes, foreignKeys, inherits] = await connection.queryAll<
     [GreenplumDetail, ColumnRow, IndexRow, ForeignKeyRow, InheritsRow]
   >([
-    ...[detailsSql(has), columnsSql(has), indexesSql(has), FOREIGN_KEYS_SQL].map((sql) => ofThese(sql, oids)),
+    ...[detailsSql(has), columnsSql(has), indexesSql(keyColumnsSql(has)), foreignKeysSql('true')].map((sql) =>
+      ofThese(sql, oids),
+    ),
     INHERITS_SQL,
   ])
   const trees = followTrees(
