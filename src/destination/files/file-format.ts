@@ -1,0 +1,25 @@
+/** A kind of file that rows land in: what its encoder needs to be, wherever the files are kept. */
+import type { RowRange } from '../../batch/row-range.js'
+import type { Field } from '../../model/column-type.js'
+
+export interface FileFormat {
+  readonly name: 'parquet' | 'arrow' | 'csv' | 'jsonl'
+  /** With its dot: `.parquet`. */
+  readonly suffix: string
+  /** What its values cannot keep of these fields, each as a sentence without its end; empty where nothing is lost. */
+  losses(fields: readonly Field[]): readonly string[]
+  /** @param metadata what the file says of itself, where its format has a place for it */
+  encoder(fields: readonly Field[], metadata: Readonly<Record<string, string>>): FileEncoder
+  /** The FROM item by which SQL of DuckDB reads such files as these fields; null where it cannot. */
+  scanSql(fields: readonly Field[], files: readonly string[]): string | null
+}
+
+/**
+ * One file in the making. What it gives is to be written in order, each piece before the next is asked for: they may lie over the
+ * batches' memory or over memory that the encoder uses again.
+ */
+export interface FileEncoder {
+  /** Takes rows; gives what can be written by now. The rows' memory is not used any more once that is exhausted. */
+  add(rows: RowRange): Iterable<readonly Uint8Array[]>
+  end(): Iterable<readonly Uint8Array[]>
+}
