@@ -16,6 +16,7 @@ export const EXIT = {
 /** Nothing is wrong with what was asked: the same command can succeed in a while. */
 const TRY_LATER: ReadonlySet<ErrorCode> = new Set([
   'DESTINATION_LOCKED',
+  'DESTINATION_UNREACHABLE',
   'SOURCE_PRESSURE',
   'SERVER_BUSY',
   'SERVER_RESTARTING',

@@ -82,6 +82,16 @@ export const ERROR_CODES = {
   DESTINATION_LOCKED: entry('destination', 'backoff', 'Another process holds the destination.'),
   DESTINATION_FULL: entry('destination', 'never', 'No space is left at the destination.'),
   DESTINATION_READ_ONLY: entry('destination', 'never', 'The destination cannot be written.'),
+  DESTINATION_UNREACHABLE: entry(
+    'destination',
+    'backoff',
+    'The server of the destination cannot be reached, is too busy, or does not answer in time.',
+  ),
+  DESTINATION_DENIED: entry(
+    'destination',
+    'never',
+    'The destination refused the credentials, or they lack a right.',
+  ),
   DESTINATION_FAILED: entry('destination', 'never', 'The destination refused a statement or a file.'),
   NAME_COLLISION: entry('destination', 'never', 'Two streams or columns would land under one name.'),
   TABLE_OWNED: entry(

@@ -10,6 +10,7 @@ const STOPS_THE_RUN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DESTINATION_FULL',
   'DESTINATION_READ_ONLY',
   'DESTINATION_INVALID',
+  'DESTINATION_DENIED',
   'FENCED',
 ])
 
