@@ -6,10 +6,14 @@ import { realpath } from 'node:fs/promises'
 import { homedir, userInfo } from 'node:os'
 import type { ConnectionInput } from './config/connection-input.js'
 import { requireSslMode } from './config/connection-input.js'
+import type { DestinationLocation, DuckDbLocation, FilesLocation } from './config/destination-text.js'
 import { parseDestination } from './config/destination-text.js'
 import type { Environment } from './config/interpolate.js'
 import type { Destination } from './destination/contract.js'
+import type { FileFormat } from './destination/files/file-format.js'
 import type { SqlRehearsal, SqlSession } from './destination/sql-session.js'
+import type { Store } from './destination/stores/store.js'
+import { unreachable } from './model/column-type.js'
 import { TrunklineError } from './model/error.js'
 import { silentLogger, type Logger } from './model/log.js'
 import type { Limits } from './model/sync-spec.js'
@@ -81,14 +85,61 @@ export async function openSource(
   })
 }
 
-/** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY */
+/** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY, MODULE_MISSING */
 export async function openDestination(
   text: string,
   options: { readonly logger?: Logger } = {},
 ): Promise<Destination> {
-  const { path, publish } = parseDestination(text)
-  const { createDuckDbDestination } = await import('./destination/duckdb/duckdb-destination.js')
-  return createDuckDbDestination({ path, publish, ...options })
+  const location = parseDestination(text)
+  switch (location.format) {
+    case 'duckdb': {
+      const { createDuckDbDestination } = await import('./destination/duckdb/duckdb-destination.js')
+      return createDuckDbDestination({ path: location.path, publish: location.publish, ...options })
+    }
+    case 'postgresql':
+      throw notYet(location.format)
+    default:
+      return openFiles(location)
+  }
+}
+
+async function openFiles(location: FilesLocation): Promise<Destination> {
+  await openFormat(location)
+  await openStore(location)
+  throw notYet(location.format)
+}
+
+/** How rows become a file. */
+async function openFormat({ format }: FilesLocation): Promise<FileFormat> {
+  await Promise.resolve()
+  switch (format) {
+    case 'parquet':
+    case 'arrow':
+    case 'csv':
+    case 'jsonl':
+      throw notYet(format)
+    default:
+      return unreachable(format)
+  }
+}
+
+/** Where the files lie. */
+async function openStore({ format, place }: FilesLocation): Promise<Store> {
+  await Promise.resolve()
+  switch (place.kind) {
+    case 'folder':
+    case 'bucket':
+      throw notYet(format)
+    default:
+      return unreachable(place)
+  }
+}
+
+function notYet(format: string): TrunklineError {
+  return new TrunklineError(
+    'CONFIG_UNSUPPORTED',
+    `${format}: destinations are not available in this version.`,
+  )
 }
 
 export interface SqlOptions {
@@ -100,7 +151,7 @@ export interface SqlOptions {
 
 /** SQL of a person's own at a destination. @throws CONFIG_INVALID, DESTINATION_LOCKED, … */
 export async function openSqlSession(text: string, options: SqlOptions): Promise<SqlSession> {
-  const { path, publish } = parseDestination(text)
+  const { path, publish } = requireDuckDb(parseDestination(text))
   const { openDuckDbSession } = await import('./destination/duckdb/sql-session.js')
   return openDuckDbSession({ path, publish, ...options })
 }
@@ -110,14 +161,26 @@ export async function openSqlRehearsal(
   text: string,
   { allowedFolders }: Pick<SqlOptions, 'allowedFolders'>,
 ): Promise<SqlRehearsal> {
-  const { path } = parseDestination(text)
+  const { path } = requireDuckDb(parseDestination(text))
   const { openDuckDbRehearsal } = await import('./destination/duckdb/sql-rehearsal.js')
   return openDuckDbRehearsal({ path, allowedFolders })
 }
 
+/** @throws CONFIG_UNSUPPORTED */
+function requireDuckDb(location: DestinationLocation): DuckDbLocation {
+  if (location.format === 'duckdb') return location
+  throw new TrunklineError(
+    'CONFIG_UNSUPPORTED',
+    `${location.format}: destinations cannot run the SQL of a pipeline file.`,
+    { hint: 'Name a duckdb: destination; its EXPORT steps write files of other kinds.' },
+  )
+}
+
 /** A run that holds a destination just now, where it tells; as far as that can be known from here, it still goes on. */
 export async function findRunInProgress(text: string): Promise<RunInProgress | null> {
-  const { path } = parseDestination(text)
+  const location = parseDestination(text)
+  if (location.format !== 'duckdb') return null
+  const { path } = location
   const { isAlive, readRunNote } = await import('./destination/duckdb/run-file.js')
   const note = await readRunNote(await realpath(path).catch(() => path))
   return note === null || !isAlive(note) ? null : note

@@ -2,22 +2,66 @@
 import { closestKey } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
 
-export interface DestinationLocation {
+export type DestinationLocation = DuckDbLocation | FilesLocation | PostgresLocation
+
+export interface DuckDbLocation {
   readonly format: 'duckdb'
   readonly path: string
   /** `direct` writes the file itself; `atomic` a private one that is renamed over it. */
   readonly publish: 'direct' | 'atomic'
 }
 
-const LATER = ['parquet', 'arrow', 'csv', 'jsonl', 'postgresql', 'postgres'] as const
+export interface FilesLocation {
+  readonly format: FileFormatName
+  readonly place: FolderPlace | BucketPlace
+  /** By who reads them; their values are checked there. */
+  readonly options: Readonly<Record<OptionReader, Options>>
+}
+
+export interface PostgresLocation {
+  readonly format: 'postgresql'
+  /** May hold a password: never printed. */
+  readonly url: string
+}
+
+export interface FolderPlace {
+  readonly kind: 'folder'
+  readonly path: string
+}
+
+export interface BucketPlace {
+  readonly kind: 'bucket'
+  readonly bucket: string
+  /** Without slashes at its ends; empty for the bucket itself. */
+  readonly prefix: string
+}
+
+export type FileFormatName = 'parquet' | 'arrow' | 'csv' | 'jsonl'
+type Options = Readonly<Record<string, string>>
+/** `layout`: how rows are divided into files; `format`: how a file is encoded; `store`: how the bucket is reached. */
+type OptionReader = 'layout' | 'format' | 'store'
+
+const FILE_FORMATS: readonly FileFormatName[] = ['parquet', 'arrow', 'csv', 'jsonl']
 const DUCKDB_SUFFIXES = ['.duckdb', '.ddb'] as const
-const FORMS = 'duckdb:FILE, duckdb:FILE?publish=atomic, or just FILE.duckdb'
+const FORMS =
+  'duckdb:FILE, parquet:DIR, arrow:DIR, csv:DIR, jsonl:DIR, any of these four as parquet:s3://BUCKET/PREFIX, or postgresql://…'
+const DUCKDB_FORMS = 'duckdb:FILE, duckdb:FILE?publish=atomic, or just FILE.duckdb'
+
+const LAYOUT_OPTIONS: readonly string[] = ['file_size', 'file_rows']
+const FORMAT_OPTIONS: Readonly<Record<FileFormatName, readonly string[]>> = {
+  parquet: ['compression', 'row_group_rows'],
+  arrow: ['compression'],
+  csv: ['compression'],
+  jsonl: ['compression'],
+}
+/** Keys to the bucket are never among them: they come from the environment, as for other programs. */
+const BUCKET_OPTIONS: readonly string[] = ['region', 'endpoint', 'path_style', 'profile']
 
 export function looksLikeDestination(text: string): boolean {
   return /^[a-z][a-z0-9+]*:/.test(text) || DUCKDB_SUFFIXES.some((suffix) => text.endsWith(suffix))
 }
 
-/** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY; none of them quotes a URL, which may hold a password */
+/** @throws CONFIG_INVALID, CONFIG_UNKNOWN_KEY; none of them quotes a URL or the value of an option, which may hold a password */
 export function parseDestination(text: string): DestinationLocation {
   const scheme = /^([A-Za-z][A-Za-z0-9+]*):/.exec(text)?.[1]?.toLowerCase()
   if (scheme === undefined) {
@@ -26,32 +70,31 @@ export function parseDestination(text: string): DestinationLocation {
       hint: `Write ${FORMS}.`,
     })
   }
-  if (scheme === 'duckdb') return toDuckDb(text.slice('duckdb:'.length))
-  if ((LATER as readonly string[]).includes(scheme)) {
-    throw new TrunklineError(
-      'CONFIG_UNSUPPORTED',
-      `${scheme}: destinations are not available in this version.`,
-      {
-        hint: `Write ${FORMS}; DuckDB exports to Parquet, CSV and JSON from there (COPY t TO 't.parquet').`,
-      },
-    )
+  const location = text.slice(scheme.length + 1)
+  if (scheme === 'duckdb') return toDuckDb(location)
+  if (scheme === 'postgresql' || scheme === 'postgres') return toPostgres(location)
+  const format = FILE_FORMATS.find((name) => name === scheme)
+  if (format !== undefined) return toFiles(format, location)
+  if (scheme === 's3') {
+    throw new TrunklineError('CONFIG_INVALID', 'The destination does not say what files are to be written.', {
+      hint: 'Say it before the bucket, as in parquet:s3://BUCKET/PREFIX; also arrow:, csv: and jsonl:.',
+    })
   }
-  const suggestion = closestKey(scheme, ['duckdb', ...LATER])
+  const suggestion = closestKey(scheme, ['duckdb', 'postgresql', ...FILE_FORMATS])
   throw new TrunklineError('CONFIG_INVALID', `\`${scheme}:\` is not a kind of destination.`, {
     hint: suggestion === null ? `Write ${FORMS}.` : `Did you mean \`${suggestion}:\`? Write ${FORMS}.`,
   })
 }
 
-function toDuckDb(location: string): DestinationLocation {
-  const match = /^([^]*?)\?([A-Za-z_]+=[^?]*)$/.exec(location)
-  const path = match?.[1] ?? location
+function toDuckDb(location: string): DuckDbLocation {
+  const { path, options } = splitOptions(location)
   if (path === '' || path === ':memory:') {
     throw new TrunklineError('CONFIG_INVALID', 'The duckdb: destination names no file.', {
-      hint: `Write ${FORMS}. A database in memory would end with the run.`,
+      hint: `Write ${DUCKDB_FORMS}. A database in memory would end with the run.`,
     })
   }
-  let publish: DestinationLocation['publish'] = 'direct'
-  for (const [key, value] of new URLSearchParams(match?.[2] ?? '')) {
+  let publish: DuckDbLocation['publish'] = 'direct'
+  for (const [key, value] of options) {
     if (key !== 'publish') {
       throw new TrunklineError('CONFIG_UNKNOWN_KEY', `duckdb:${path}: unknown option \`${key}\`.`, {
         hint: 'The option there is: publish=direct or publish=atomic.',
@@ -65,4 +108,71 @@ function toDuckDb(location: string): DestinationLocation {
     publish = value
   }
   return { format: 'duckdb', path, publish }
+}
+
+function toPostgres(location: string): PostgresLocation {
+  if (location.startsWith('//')) return { format: 'postgresql', url: `postgresql:${location}` }
+  throw new TrunklineError('CONFIG_INVALID', 'The postgresql: destination is not a URL.', {
+    hint: 'Write postgresql://user@host:port/database.',
+  })
+}
+
+function toFiles(format: FileFormatName, location: string): FilesLocation {
+  const { path, options } = splitOptions(location)
+  const place = toPlace(format, path)
+  const known: Record<OptionReader, readonly string[]> = {
+    layout: LAYOUT_OPTIONS,
+    format: FORMAT_OPTIONS[format],
+    store: place.kind === 'bucket' ? BUCKET_OPTIONS : [],
+  }
+  const sorted: Record<OptionReader, Record<string, string>> = { layout: {}, format: {}, store: {} }
+  for (const [key, value] of options) {
+    const reader = (['layout', 'format', 'store'] as const).find((name) => known[name].includes(key))
+    if (reader === undefined) throw unknownOption(format, place, key, Object.values(known).flat())
+    sorted[reader][key] = value
+  }
+  return { format, place, options: sorted }
+}
+
+function toPlace(format: FileFormatName, location: string): FolderPlace | BucketPlace {
+  if (/^s3:\/\//i.test(location)) {
+    // A name of a bucket is letters, digits, dots and hyphens: what looks like user:password@ is none.
+    const match = /^s3:\/\/([A-Za-z0-9][A-Za-z0-9._-]*)(?:\/([^]*))?$/i.exec(location)
+    const prefix = (match?.[2] ?? '').replace(/^\/+|\/+$/g, '')
+    const parts = prefix === '' ? [] : prefix.split('/')
+    if (match?.[1] !== undefined && parts.every((part) => part !== '' && part !== '.' && part !== '..')) {
+      return { kind: 'bucket', bucket: match[1], prefix }
+    }
+    throw new TrunklineError('CONFIG_INVALID', `The ${format}: destination does not name a bucket.`, {
+      hint: `Write ${format}:s3://BUCKET/PREFIX. Keys to it come from the environment, never from the destination.`,
+    })
+  }
+  if (location !== '' && !/^[a-z][a-z0-9+.-]*:\/\//i.test(location)) return { kind: 'folder', path: location }
+  throw new TrunklineError(
+    'CONFIG_INVALID',
+    `The ${format}: destination does not name a folder or a bucket.`,
+    {
+      hint: `Write ${format}:DIR or ${format}:s3://BUCKET/PREFIX.`,
+    },
+  )
+}
+
+function unknownOption(
+  format: FileFormatName,
+  place: FilesLocation['place'],
+  key: string,
+  known: readonly string[],
+): TrunklineError {
+  const where = place.kind === 'folder' ? place.path : `s3://${place.bucket}/${place.prefix}`
+  const suggestion = closestKey(key, known)
+  const meant = suggestion === null ? '' : `Did you mean \`${suggestion}\`? `
+  return new TrunklineError('CONFIG_UNKNOWN_KEY', `${format}:${where}: unknown option \`${key}\`.`, {
+    hint: `${meant}Options: ${known.join(', ')}.`,
+  })
+}
+
+/** What comes after a question mark is options only where it looks like some: `odd?name` is a name. */
+function splitOptions(location: string): { readonly path: string; readonly options: URLSearchParams } {
+  const match = /^([^]*?)\?([A-Za-z_]+=[^?]*)$/.exec(location)
+  return { path: match?.[1] ?? location, options: new URLSearchParams(match?.[2] ?? '') }
 }

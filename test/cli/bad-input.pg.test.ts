@@ -141,7 +141,7 @@ test('a destination that another process holds: try later, exit 75', async () =>
 test.each([
   ['no destination', ['sync', 'postgresql://h/d'], 'CONFIG_INVALID'],
   ['a destination of a kind that does not exist', ['sync', 'postgresql://h/d', 'mysql:x'], 'CONFIG_INVALID'],
-  ['a destination of a later version', ['sync', 'postgresql://h/d', 'parquet:out'], 'CONFIG_UNSUPPORTED'],
+  ['a kind of file that nobody writes', ['sync', 'postgresql://h/d', 'orc:out'], 'CONFIG_INVALID'],
   ['a source that is nothing', ['sync', 'shop', 'x.duckdb'], 'CONFIG_INVALID'],
   [
     'a lookback without a unit',

@@ -17,15 +17,50 @@ test('a file name and the duckdb: form mean the same', () => {
   })
 })
 
+test('files are told by their kind, and land in a folder or a bucket', () => {
+  expect(parseDestination('parquet:./lake?file_size=64MiB&compression=zstd')).toEqual({
+    format: 'parquet',
+    place: { kind: 'folder', path: './lake' },
+    options: { layout: { file_size: '64MiB' }, format: { compression: 'zstd' }, store: {} },
+  })
+  expect(parseDestination('JSONL:s3://my.bucket/some/prefix/?region=eu-central-1')).toEqual({
+    format: 'jsonl',
+    place: { kind: 'bucket', bucket: 'my.bucket', prefix: 'some/prefix' },
+    options: { layout: {}, format: {}, store: { region: 'eu-central-1' } },
+  })
+  expect(parseDestination('csv:s3://bucket')).toMatchObject({
+    place: { kind: 'bucket', bucket: 'bucket', prefix: '' },
+  })
+  expect(parseDestination('arrow:what?now')).toMatchObject({ place: { kind: 'folder', path: 'what?now' } })
+})
+
+test('a database is its URL, by either name', () => {
+  for (const scheme of ['postgresql', 'postgres', 'PostgreSQL']) {
+    expect(parseDestination(`${scheme}://u:p@h/d?sslmode=require`)).toEqual({
+      format: 'postgresql',
+      url: 'postgresql://u:p@h/d?sslmode=require',
+    })
+  }
+})
+
 test.each([
   ['shop', 'CONFIG_INVALID', 'duckdb:FILE'],
   ['/tmp', 'CONFIG_INVALID', 'duckdb:FILE'],
   ['duckdb:', 'CONFIG_INVALID', 'duckdb:FILE'],
   ['duckdb::memory:', 'CONFIG_INVALID', 'end with the run'],
-  ['parquet:dir', 'CONFIG_UNSUPPORTED', 'duckdb:FILE'],
-  ['postgresql://u:geheim@h/d', 'CONFIG_UNSUPPORTED', 'duckdb:FILE'],
+  ['parqet:dir', 'CONFIG_INVALID', 'Did you mean `parquet:`?'],
+  ['parquet:', 'CONFIG_INVALID', 'parquet:DIR'],
+  ['csv:gs://u:geheim@bucket', 'CONFIG_INVALID', 'csv:s3://BUCKET'],
+  ['csv:s3://', 'CONFIG_INVALID', 'csv:s3://BUCKET'],
+  ['csv:s3://key:geheim@bucket/x', 'CONFIG_INVALID', 'from the environment'],
+  ['csv:s3://bucket/a/../b', 'CONFIG_INVALID', 'csv:s3://BUCKET'],
+  ['csv:dir?secret_key=geheim', 'CONFIG_UNKNOWN_KEY', 'Options: file_size'],
+  ['csv:dir?region=eu', 'CONFIG_UNKNOWN_KEY', 'Options: file_size'],
+  ['csv:dir?filesize=1', 'CONFIG_UNKNOWN_KEY', 'Did you mean `file_size`?'],
+  ['postgresql:u:geheim@h/d', 'CONFIG_INVALID', 'postgresql://user@host'],
+  ['postgresqll://u:geheim@h/d', 'CONFIG_INVALID', 'Did you mean `postgresql:`?'],
   ['dukdb:x', 'CONFIG_INVALID', 'Did you mean `duckdb:`?'],
-  ['s3:x', 'CONFIG_INVALID', 'duckdb:FILE'],
+  ['s3://u:geheim@bucket/x', 'CONFIG_INVALID', 'parquet:s3://'],
   ['duckdb:x?publish=later', 'CONFIG_INVALID', 'atomic'],
   ['duckdb:x?publsh=atomic', 'CONFIG_UNKNOWN_KEY', 'publish='],
 ])('%s is refused with %s', (text, code, hint) => {

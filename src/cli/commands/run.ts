@@ -8,6 +8,7 @@ import {
   openSource,
   openSqlRehearsal,
   openSqlSession,
+  redact,
   resolveSettings,
 } from '../../connectors.js'
 import { TrunklineError, toErrorData } from '../../model/error.js'
@@ -167,7 +168,12 @@ async function showPlan(
     logger,
   })
   if (terminal.json)
-    await printJson(terminal, { kind: 'pipeline_plan', pipeline: pipeline.name, destination, steps })
+    await printJson(terminal, {
+      kind: 'pipeline_plan',
+      pipeline: pipeline.name,
+      destination: redact(destination),
+      steps,
+    })
   else await terminal.out(steps.map((step) => describePlanned(step, terminal)).join(''))
   return EXIT.done
 }

@@ -1,6 +1,6 @@
 /** `trunkline state`: shows what is saved of each stream, and changes what the next run does with one. */
 import { looksLikeDestination } from '../../config/destination-text.js'
-import { openDestination } from '../../connectors.js'
+import { openDestination, redact } from '../../connectors.js'
 import type { Destination, StateEdit, StreamState, SyncState } from '../../destination/contract.js'
 import { closestKey } from '../../model/closest-name.js'
 import { TrunklineError } from '../../model/error.js'
@@ -116,7 +116,7 @@ function describeStates(text: string, states: readonly SyncState[]): string {
   const rows = states.flatMap(({ sync, streams }) =>
     [...streams.values()].map((stream) => describeStream(sync, stream)),
   )
-  if (rows.length === 0) return `${escapeText(text)}: nothing was synced yet.`
+  if (rows.length === 0) return `${escapeText(redact(text))}: nothing was synced yet.`
   const heading = ['SYNC', 'STREAM', 'TABLE', 'GENERATION', 'RUNS', 'COMMITTED', 'READS ON FROM']
   return formatTable([heading, ...rows], new Set([3, 4]))
 }

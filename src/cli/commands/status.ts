@@ -1,6 +1,6 @@
 /** `trunkline status`: what is at a destination and how old it is; `--max-age` makes age an exit code, for monitoring. */
 import { parseDuration } from '../../config/quantity.js'
-import { findRunInProgress, openDestination } from '../../connectors.js'
+import { findRunInProgress, openDestination, redact } from '../../connectors.js'
 import type { RunInProgress } from '../../connectors.js'
 import type { StreamState, SyncState } from '../../destination/contract.js'
 import { TrunklineError } from '../../model/error.js'
@@ -126,7 +126,7 @@ function describeStatus(
   }
   if (streams === null) return lines.join('\n')
   if (streams.length === 0)
-    return [...lines, `${escapeText(destination)}: nothing was synced yet.`].join('\n')
+    return [...lines, `${escapeText(redact(destination))}: nothing was synced yet.`].join('\n')
   const heading = ['SYNC', 'STREAM', 'TABLE', 'AGE', 'RUNS', 'GENERATION', 'STATE']
   const rows = streams.map((status) => [
     escapeText(status.sync),
