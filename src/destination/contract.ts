@@ -13,6 +13,7 @@
  * - A table that another sync owns, or that Trunkline did not make, is never touched: TABLE_OWNED.
  */
 import type { Batch } from '../batch/batch.js'
+import type { CatalogColumn } from '../model/catalog.js'
 import type { Checkpoint, LoadProgress } from '../model/checkpoint.js'
 import type { Field } from '../model/column-type.js'
 import type { Deletes, Landing } from '../model/sync-spec.js'
@@ -27,6 +28,11 @@ export interface DestinationCapabilities {
   /** Two names that the destination cannot tell apart fold to the same text. */
   readonly foldName: (name: string) => string
   readonly maxNameBytes: number
+  /**
+   * Makes columns of the source's own types: arrays, composites and all other types without a kind of their own come as the text
+   * that the server prints of them, none as JSON.
+   */
+  readonly serverText?: boolean
 }
 
 export interface Destination extends AsyncDisposable {
@@ -120,6 +126,8 @@ export interface StreamLanding {
   readonly fields: readonly Field[]
   /** Landed comments, by column, and of the table. */
   readonly comments: { readonly table: string | null; readonly columns: Readonly<Record<string, string>> }
+  /** Absent where the source does not tell. */
+  readonly origin?: StreamOrigin
   readonly key: readonly string[] | null
   /**
    * The source guarantees that the key is unique, by a primary key or a unique index. Otherwise every new generation that lands by
@@ -143,9 +151,40 @@ export interface StreamLanding {
   readonly onBatchDone?: (batch: Batch) => void
 }
 
+/** What a stream is at the source, for a destination that can make the same of it. By landed names. */
+export interface StreamOrigin {
+  /** Of columns whose values land just as the source has them. Others are absent: masked, mapped, changed by a hook, added. */
+  readonly columns: ReadonlyMap<string, OriginColumn>
+  /** Null where it has none, or not all of its columns land as they are. */
+  readonly primaryKey: readonly string[] | null
+  /** Further valid indexes over nothing but landed columns: neither partial nor over expressions. */
+  readonly indexes: readonly OriginIndex[]
+}
+
+export interface OriginColumn {
+  /** As SQL writes it, modifiers included, domains resolved: `numeric(12,2)`, `integer[]`, `public.mood`. */
+  readonly sqlType: string
+  /** As in pg_type: `numeric`, `_int4`, `mood`. */
+  readonly typeName: string
+  /** `pg_catalog` for what is built in. */
+  readonly typeSchema: string
+  readonly typeKind: CatalogColumn['typeKind']
+  /** Of an enum. */
+  readonly labels: readonly string[] | null
+  readonly identity: 'always' | 'default' | null
+}
+
+export interface OriginIndex {
+  readonly name: string
+  readonly columns: readonly string[]
+  readonly unique: boolean
+  /** `btree`, `gin`. */
+  readonly method: string
+}
+
 export interface UnchangedStream extends Pick<
   StreamLanding,
-  'stream' | 'table' | 'fields' | 'comments' | 'generation' | 'expectedRunSeq' | 'deletes'
+  'stream' | 'table' | 'fields' | 'comments' | 'origin' | 'generation' | 'expectedRunSeq' | 'deletes'
 > {
   /** Rows that the source has now. */
   readonly live: number

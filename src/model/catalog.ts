@@ -46,6 +46,8 @@ export interface CatalogColumn {
   readonly typeKind: 'base' | 'composite' | 'enum' | 'range' | 'multirange' | 'pseudo'
   /** The type as SQL writes it, modifiers included and the domain kept: `numeric(10,2)`, `character(3)`, `us_zip`. */
   readonly sqlType: string
+  /** The same with domains resolved; absent where it is the same. */
+  readonly baseSqlType?: string
   /** atttypmod with the domain's own where the column has none; −1 without. */
   readonly modifier: number
   readonly domain: string | null
@@ -85,6 +87,8 @@ export interface CatalogIndex {
   readonly unique: boolean
   readonly partial: boolean
   readonly valid: boolean
+  /** Access method, `btree`, of an index with nothing but default operator classes; absent or null of others. */
+  readonly method?: string | null
 }
 
 export interface CatalogStream {

@@ -64,6 +64,8 @@ export interface ColumnRow {
   readonly type_schema: string
   readonly type_kind: string
   readonly sql_type: string
+  /** Only of a domain. */
+  readonly base_sql_type: string | null
   readonly modifier: number
   readonly domain: string | null
   readonly enum_labels: readonly string[] | null
@@ -87,6 +89,7 @@ export interface IndexRow {
   readonly valid: boolean
   readonly replica_identity: boolean
   readonly partial: boolean
+  readonly method: string | null
 }
 
 export interface ForeignKeyRow {
@@ -131,12 +134,13 @@ export function assembleStreams(rows: CatalogRows): readonly CatalogStream[] {
       // A unique index of a parent says nothing about its inheritance children.
       key: kind === 'inherited' ? null : chooseKey(indexes, columns),
       foreignKeys: (foreignKeysOf.get(detail.oid) ?? []).map(assembleForeignKey),
-      indexes: indexes.map(({ name, columns: names, unique, partial, valid }) => ({
+      indexes: indexes.map(({ name, columns: names, unique, partial, valid, method }) => ({
         name,
         columns: names,
         unique,
         partial,
         valid,
+        method: method ?? null,
       })),
       comment: detail.comment,
       estimatedRows: estimateRows(storing),
@@ -220,6 +224,7 @@ export function assembleColumn(row: ColumnRow): CatalogColumn {
     typeOid: row.type_oid,
     typeKind: TYPE_KINDS[row.type_kind] ?? 'pseudo',
     sqlType: row.sql_type,
+    ...(row.base_sql_type === null ? {} : { baseSqlType: row.base_sql_type }),
     modifier: row.modifier,
     domain: row.domain,
     enumLabels: row.enum_labels,
@@ -244,6 +249,7 @@ function assembleIndex(row: IndexRow): IndexFacts {
     primary: row.primary,
     immediate: row.immediate,
     replicaIdentity: row.replica_identity,
+    method: row.method,
   }
 }
 

@@ -102,6 +102,8 @@ const TYPE_COLUMNS = `t.oid AS type_oid,
        tn.nspname::text AS type_schema,
        t.typtype::text AS type_kind,
        format_type(a.atttypid, a.atttypmod) AS sql_type,
+       CASE WHEN r.domain IS NOT NULL
+            THEN format_type(r.base, CASE WHEN a.atttypmod = -1 THEN r.modifier ELSE a.atttypmod END) END AS base_sql_type,
        CASE WHEN a.atttypmod = -1 THEN coalesce(r.modifier, -1) ELSE a.atttypmod END AS modifier,
        CASE WHEN r.domain IS NOT NULL THEN declared.typname::text END AS domain,
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS enum_labels,
@@ -169,9 +171,12 @@ SELECT i.indrelid AS relation,
        i.indimmediate AS immediate,
        i.indisvalid AND i.indislive AS valid,
        i.indisreplident AS replica_identity,
-       i.indpred IS NOT NULL AS partial
+       i.indpred IS NOT NULL AS partial,
+       CASE WHEN NOT EXISTS (SELECT FROM pg_opclass o WHERE o.oid = ANY (i.indclass::oid[]) AND NOT o.opcdefault)
+            THEN m.amname::text END AS method
   FROM pg_index i
   JOIN pg_class c ON c.oid = i.indexrelid
+  JOIN pg_am m ON m.oid = c.relam
  WHERE i.indrelid = ANY ($1::oid[])
  ORDER BY i.indrelid, i.indexrelid`
 

@@ -87,17 +87,25 @@ function mapColumn(stream: CatalogStream, column: CatalogColumn, options: TypeOp
     wire: mapping.wire,
     unrepresentable,
     loss: mapping.loss,
+    ...(mapping === natural && keepsType(column, mapping) ? { ownType: true } : {}),
   }
+}
+
+/** Its values as they are: not as JSON, and not as bytes that may be no text. */
+function keepsType({ typeName }: CatalogColumn, { type }: ColumnMapping): boolean {
+  if (type.kind === 'json') return typeName === 'json' || typeName === 'jsonb'
+  return type.kind !== 'binary' || typeName === 'bytea'
 }
 
 function mapNaturally(column: CatalogColumn, options: TypeOptions): ColumnMapping {
   const expression = quoteIdent(column.name)
   const plain = { expression, special: 'error', loss: null } as const
   if (column.typeSchema !== 'pg_catalog') return mapUserDefined(column, options)
-  if (column.elementType !== null) return asJson(column)
+  if (column.elementType !== null) return asStructure(column, options)
   if (column.typeName === 'numeric') return mapNumeric(column, options.specialNumeric)
   const decoded = DECODED[column.typeName]
-  if (decoded === undefined) return column.typeKind === 'composite' ? asJson(column) : asText(column)
+  if (decoded === undefined)
+    return column.typeKind === 'composite' ? asStructure(column, options) : asText(column)
   const { type, wire } = decoded
   if (TEMPORAL_KINDS.has(type.kind)) {
     if (options.specialTemporal === 'text') return asText(column)
@@ -121,7 +129,7 @@ function mapNaturally(column: CatalogColumn, options: TypeOptions): ColumnMappin
 }
 
 function mapUserDefined(column: CatalogColumn, options: TypeOptions): ColumnMapping {
-  if (column.elementType !== null || column.typeKind === 'composite') return asJson(column)
+  if (column.elementType !== null || column.typeKind === 'composite') return asStructure(column, options)
   const expression = quoteIdent(column.name)
   // The binary form of an enum is its label.
   if (column.typeKind === 'enum') {
@@ -132,7 +140,7 @@ function mapUserDefined(column: CatalogColumn, options: TypeOptions): ColumnMapp
     return { type, wire: 'text', expression, special: 'error', loss: null }
   }
   // to_json uses the cast to json that the extension brings: hstore_to_json.
-  if (column.typeKind === 'base' && column.typeName === 'hstore') return asJson(column)
+  if (column.typeKind === 'base' && column.typeName === 'hstore') return asStructure(column, options)
   return asText(column)
 }
 
@@ -155,6 +163,11 @@ function outputText(column: CatalogColumn): string {
   const name = quoteIdent(column.name)
   const text = `pg_catalog.format('%s', ${name})`
   return column.nullable ? `CASE WHEN ${name} IS DISTINCT FROM NULL THEN ${text} END` : text
+}
+
+/** What holds several values. */
+function asStructure(column: CatalogColumn, { serverText = false }: TypeOptions): ColumnMapping {
+  return serverText ? asText(column) : asJson(column)
 }
 
 function asJson(column: CatalogColumn): ColumnMapping {

@@ -364,6 +364,8 @@ export interface ReadColumn {
   readonly unrepresentable: 'error' | 'null'
   /** What the mapping cannot keep, as a sentence; null when it keeps everything. */
   readonly loss: string | null
+  /** Values of the column's own type, in the form of their kind or as the server prints them; absent: mapped to another one. */
+  readonly ownType?: true
 }
 
 export interface TypeOptions {
@@ -374,6 +376,8 @@ export interface TypeOptions {
   readonly specialNumeric: SpecialValue
   readonly specialTemporal: SpecialValue
   readonly invalidUtf8: 'error' | 'binary'
+  /** Arrays, composites and hstore as the server prints them; default: as JSON. */
+  readonly serverText?: boolean
 }
 
 /** A unit of reading, as plain data without secrets. */

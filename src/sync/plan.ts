@@ -92,6 +92,7 @@ export function planStream(input: PlanInput): StreamPlan {
       specialNumeric: options.specialNumeric ?? 'error',
       specialTemporal: options.specialTemporal ?? 'error',
       invalidUtf8: options.invalidUtf8 ?? 'error',
+      serverText: capabilities.serverText ?? false,
     },
   )
   if (mode === 'incremental' && options.landing === 'replace') {

@@ -2,7 +2,7 @@
 import type { Checkpoint } from '../model/checkpoint.js'
 import { unreachable } from '../model/column-type.js'
 import { formatXid8 } from '../model/xid.js'
-import type { StreamLanding } from '../destination/contract.js'
+import type { OriginColumn, StreamLanding, StreamOrigin } from '../destination/contract.js'
 import type { ReadColumn, Snapshot } from '../source/contract.js'
 import { landedFields, landedName } from '../transform/transform-spec.js'
 import { fingerprintOf } from './fingerprint.js'
@@ -10,7 +10,10 @@ import type { CursorCheckpoint } from './cursor-load.js'
 import type { CursorPlan } from './cursor-plan.js'
 import { horizonObstacle, type StreamPlan } from './plan.js'
 
-export type DescribedStream = Pick<StreamLanding, 'stream' | 'table' | 'fields' | 'comments' | 'deletes'>
+export type DescribedStream = Pick<
+  StreamLanding,
+  'stream' | 'table' | 'fields' | 'comments' | 'origin' | 'deletes'
+>
 
 /** `columns`: those that are landed. */
 export function describeLanding(plan: StreamPlan, columns: readonly ReadColumn[]): DescribedStream {
@@ -29,7 +32,42 @@ export function describeLanding(plan: StreamPlan, columns: readonly ReadColumn[]
       plan.key,
     ),
     comments: { table: plan.stream.comment, columns: Object.fromEntries(comments) },
+    origin: describeOrigin(plan, columns),
     deletes: plan.deletes,
+  }
+}
+
+function describeOrigin({ stream, transform }: StreamPlan, columns: readonly ReadColumn[]): StreamOrigin {
+  const kept = new Map<string, OriginColumn>()
+  // A hook may return anything that goes with the kind of a column.
+  for (const { source, ownType } of transform.hook === null ? columns : []) {
+    const column = stream.columns.find(({ name }) => name === source)
+    if (ownType !== true || column === undefined || transform.masks.has(source)) continue
+    kept.set(landedName(transform, source), {
+      sqlType: column.baseSqlType ?? column.sqlType,
+      typeName: column.typeName,
+      typeSchema: column.typeSchema,
+      typeKind: column.typeKind,
+      labels: column.enumLabels,
+      identity: column.identity,
+    })
+  }
+  /** Null where one of them is an expression, or does not land as it is. */
+  const landed = (names: readonly (string | null)[]): readonly string[] | null => {
+    const found = names.map((name) => (name === null ? '' : landedName(transform, name)))
+    return names.every((name, index) => name !== null && kept.has(found[index] ?? '')) ? found : null
+  }
+  const { key } = stream
+  return {
+    columns: kept,
+    primaryKey: key?.from === 'primary_key' ? landed(key.columns) : null,
+    indexes: stream.indexes.flatMap((index) => {
+      const names = landed(index.columns)
+      const { name, unique, valid, partial, method } = index
+      const isKey = key?.from === 'primary_key' && key.index === name
+      if (names === null || partial || !valid || isKey || method === null || method === undefined) return []
+      return [{ name, columns: names, unique, method }]
+    }),
   }
 }
 

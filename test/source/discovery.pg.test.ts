@@ -179,8 +179,15 @@ onEachServer('discovery', (server) => {
       },
     ])
     expect(stream.indexes).toEqual([
-      { name: 'pointing_lower', columns: [null, 'x'], unique: true, partial: false, valid: true },
-      { name: 'pointing_some', columns: ['x'], unique: false, partial: true, valid: true },
+      {
+        name: 'pointing_lower',
+        columns: [null, 'x'],
+        unique: true,
+        partial: false,
+        valid: true,
+        method: 'btree',
+      },
+      { name: 'pointing_some', columns: ['x'], unique: false, partial: true, valid: true, method: 'btree' },
     ])
     expect(stream.key).toBeNull()
   })
