@@ -19,6 +19,7 @@ import {
   Int32,
   Int64,
   IntervalMonthDayNano,
+  List,
   makeData,
   RecordBatch,
   RecordBatchStreamWriter,
@@ -33,8 +34,9 @@ import {
 } from 'apache-arrow'
 import type { Batch, Column } from './batch/batch.js'
 import { validityReader } from './batch/column-reader.js'
+import { elementBatch } from './batch/list-elements.js'
 import { formatUuid } from './batch/format-value.js'
-import { unreachable, type ColumnType, type Field } from './model/column-type.js'
+import { unreachable, type ColumnType, type Field, type ListType } from './model/column-type.js'
 import { TrunklineError } from './model/error.js'
 
 const UUID_TEXT_BYTES = 36
@@ -140,9 +142,16 @@ function arrowType(type: ColumnType): DataType {
       return new Utf8()
     case 'binary':
       return new Binary()
+    case 'list':
+      return arrowList(type)
     default:
       return unreachable(type)
   }
+}
+
+/** The name that Arrow gives the elements of a list. */
+function arrowList({ element }: ListType): List {
+  return new List(arrowField({ name: 'item', type: element, nullable: true }))
 }
 
 function arrowTimestamp({ utc, unit }: Extract<ColumnType, { kind: 'timestamp' }>): Timestamp {
@@ -217,6 +226,15 @@ function arrowData(batch: Batch, index: number, field: Field): Data {
         valueOffsets: new Int32Array(buffer, column.offsets!.offset, rowCount + 1),
         data: new Uint8Array(buffer, offset, length),
       })
+    case 'list': {
+      const elements = elementBatch(batch, index)
+      return makeData({
+        ...shared,
+        type: arrowList(type),
+        valueOffsets: new Int32Array(buffer, column.offsets!.offset, rowCount + 1),
+        child: arrowData(elements, 0, elements.fields[0]!),
+      })
+    }
     default:
       return unreachable(type)
   }
@@ -244,7 +262,7 @@ function toNanoseconds(batch: Batch, column: Column, field: Field): Int32Array {
     if (BigInt.asIntN(64, nanos) !== nanos) {
       throw new TrunklineError(
         'VALUE_UNREPRESENTABLE',
-        `Field ${field.name}, row ${row + 1} of the batch: the interval has more nanoseconds than Arrow can hold.`,
+        `Field ${field.name}, value ${row + 1} of the batch: the interval has more nanoseconds than Arrow can hold.`,
         {
           hint: 'Land the column as text, or use the batch itself, which has microseconds.',
           context: { field: field.name },

@@ -1,6 +1,8 @@
 /** Batches as text, a line per row, every value exact: JSON Lines and CSV. */
 import type { Batch } from './batch/batch.js'
+import { validityReader } from './batch/column-reader.js'
 import { columnFormatter } from './batch/format-value.js'
+import { elementBatch, offsetsOf } from './batch/list-elements.js'
 import { valueReader } from './batch/rows.js'
 import type { Field } from './model/column-type.js'
 import { unreachable } from './model/column-type.js'
@@ -9,7 +11,7 @@ type WriteValue = (row: number) => string
 
 /**
  * Objects on one line each. Integers are JSON numbers with all their digits, decimals, dates and times text, json documents are
- * themselves, bytea is `\x…` text; NaN and infinities are text, as PostgreSQL's `to_json` has them.
+ * themselves, lists arrays, bytea is `\x…` text; NaN and infinities are text, as PostgreSQL's `to_json` has them.
  */
 export function toJsonLines(batch: Batch): string {
   const names = batch.fields.map(({ name }) => JSON.stringify(name))
@@ -68,6 +70,17 @@ function jsonWriter(batch: Batch, { type }: Field, index: number): WriteValue {
     case 'json':
       // A line break can only stand between the parts of a document: inside its strings it is escaped.
       return orNull(columnFormatter(batch, index), (text) => text.replaceAll(/[\r\n]+/g, ' '))
+    case 'list': {
+      const isValid = validityReader(batch, index)
+      const ends = offsetsOf(batch, index)
+      const elements = elementBatch(batch, index)
+      const write = jsonWriter(elements, elements.fields[0]!, 0)
+      return (row) => {
+        if (!isValid(row)) return 'null'
+        const start = ends[row]!
+        return `[${Array.from({ length: ends[row + 1]! - start }, (_, at) => write(start + at)).join(',')}]`
+      }
+    }
     default:
       return unreachable(type)
   }

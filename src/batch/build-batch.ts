@@ -3,13 +3,13 @@ import {
   fixedWidth,
   TIMESTAMP_INFINITY,
   unreachable,
-  type ColumnType,
+  type ElementType,
   type Field,
 } from '../model/column-type.js'
 import type { Batch, Column, Span } from './batch.js'
 import { parseDate, parseInterval, parseTime, parseTimestamp } from './calendar.js'
 import { NANOS_PER_MICRO } from './column-reader.js'
-import type { Value } from './rows.js'
+import type { SingleValue, Value } from './rows.js'
 
 /**
  * Values as `rows` gives them, by position. Dates and times may also be in the server's form, decimals have any number of
@@ -18,61 +18,107 @@ import type { Value } from './rows.js'
  * @throws RangeError for a value that is not of its type.
  */
 export function buildBatch(fields: readonly Field[], rows: readonly (readonly Value[])[]): Batch {
-  const encoded = fields.map((field, index) =>
-    rows.map((row) => {
-      const value = row[index]
-      return value === null || value === undefined ? null : encodeValue(field.type, value)
-    }),
-  )
   let total = 0
   const reserve = (length: number): Span => {
     const span = { offset: total, length }
     total += (length + 7) & ~7
     return span
   }
-  const bitmapBytes = (rows.length + 7) >> 3
-  const columns = fields.map((field, index): Column => {
-    const values = encoded[index]!
-    const nullCount = values.filter((value) => value === null).length
-    const width = fixedWidth(field.type)
-    const bool = field.type.kind === 'bool'
-    return {
-      nullCount,
-      validity: nullCount > 0 ? reserve(bitmapBytes) : null,
-      offsets: width === null && !bool ? reserve(4 * (rows.length + 1)) : null,
-      values: reserve(
-        bool
-          ? bitmapBytes
-          : width !== null
-            ? width * rows.length
-            : values.reduce((sum, value) => sum + (value?.length ?? 0), 0),
-      ),
-    }
+  const drafts = fields.map(({ type }, index) => {
+    const values = rows.map((row) => row[index] ?? null)
+    return type.kind === 'list'
+      ? draftList(type.element, values, reserve)
+      : draftSingles(type, values as readonly SingleValue[], reserve)
   })
   const buffer = new ArrayBuffer(total)
-  const bytes = new Uint8Array(buffer)
-  columns.forEach((column, index) => {
-    const { type } = fields[index]!
-    const width = fixedWidth(type)
-    let at = column.values.offset
-    const offsets =
-      column.offsets === null ? null : new Int32Array(buffer, column.offsets.offset, rows.length + 1)
-    encoded[index]!.forEach((value, row) => {
-      const bit = 1 << (row & 7)
-      if (value !== null) {
-        if (column.validity !== null) bytes[column.validity.offset + (row >> 3)]! |= bit
-        if (type.kind === 'bool') {
-          if (value[0] === 1) bytes[column.values.offset + (row >> 3)]! |= bit
-        } else bytes.set(value, at)
-      }
-      if (type.kind !== 'bool') at += width ?? value?.length ?? 0
-      if (offsets !== null) offsets[row + 1] = at - column.values.offset
-    })
-  })
-  return { fields, rowCount: rows.length, columns, buffer }
+  for (const { write } of drafts) write(buffer)
+  return { fields, rowCount: rows.length, columns: drafts.map(({ column }) => column), buffer }
 }
 
-function encodeValue(type: ColumnType, value: NonNullable<Value>): Uint8Array {
+/** Where a column will be, and what puts it there once there is a buffer. */
+interface Draft {
+  readonly column: Column
+  readonly write: (buffer: ArrayBuffer) => void
+}
+
+function draftList(element: ElementType, values: readonly Value[], reserve: (length: number) => Span): Draft {
+  const lists = values.map((value) => {
+    if (value !== null && !Array.isArray(value)) throw new RangeError('not an array')
+    return value as readonly SingleValue[] | null
+  })
+  const bitmap = reserveBitmap(lists, reserve)
+  const offsets = reserve(4 * (lists.length + 1))
+  const elements = draftSingles(
+    element,
+    lists.flatMap((list) => list ?? []),
+    reserve,
+  )
+  return {
+    column: { ...bitmap, offsets, values: reserve(0), elements: elements.column },
+    write: (buffer) => {
+      writeBitmap(buffer, bitmap.validity, lists)
+      const ends = new Int32Array(buffer, offsets.offset, lists.length + 1)
+      lists.forEach((list, row) => (ends[row + 1] = ends[row]! + (list?.length ?? 0)))
+      elements.write(buffer)
+    },
+  }
+}
+
+function draftSingles(
+  type: ElementType,
+  values: readonly SingleValue[],
+  reserve: (length: number) => Span,
+): Draft {
+  const encoded = values.map((value) => (value === null ? null : encodeValue(type, value)))
+  const width = fixedWidth(type)
+  const bool = type.kind === 'bool'
+  const bitmap = reserveBitmap(encoded, reserve)
+  const column: Column = {
+    ...bitmap,
+    offsets: width === null && !bool ? reserve(4 * (encoded.length + 1)) : null,
+    values: reserve(
+      bool
+        ? (encoded.length + 7) >> 3
+        : width !== null
+          ? width * encoded.length
+          : encoded.reduce((sum, value) => sum + (value?.length ?? 0), 0),
+    ),
+  }
+  const write = (buffer: ArrayBuffer): void => {
+    const bytes = new Uint8Array(buffer)
+    let at = column.values.offset
+    const offsets =
+      column.offsets === null ? null : new Int32Array(buffer, column.offsets.offset, encoded.length + 1)
+    writeBitmap(buffer, column.validity, encoded)
+    encoded.forEach((value, row) => {
+      if (value !== null) {
+        if (!bool) bytes.set(value, at)
+        else if (value[0] === 1) bytes[column.values.offset + (row >> 3)]! |= 1 << (row & 7)
+      }
+      if (!bool) at += width ?? value?.length ?? 0
+      if (offsets !== null) offsets[row + 1] = at - column.values.offset
+    })
+  }
+  return { column, write }
+}
+
+function reserveBitmap(
+  values: readonly unknown[],
+  reserve: (length: number) => Span,
+): Pick<Column, 'nullCount' | 'validity'> {
+  const nullCount = values.filter((value) => value === null).length
+  return { nullCount, validity: nullCount > 0 ? reserve((values.length + 7) >> 3) : null }
+}
+
+function writeBitmap(buffer: ArrayBuffer, validity: Span | null, values: readonly unknown[]): void {
+  if (validity === null) return
+  const bits = new Uint8Array(buffer, validity.offset, validity.length)
+  values.forEach((value, row) => {
+    if (value !== null) bits[row >> 3]! |= 1 << (row & 7)
+  })
+}
+
+function encodeValue(type: ElementType, value: NonNullable<SingleValue>): Uint8Array {
   const bytes = new Uint8Array(fixedWidth(type) ?? 1)
   const view = new DataView(bytes.buffer)
   switch (type.kind) {

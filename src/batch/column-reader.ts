@@ -1,6 +1,7 @@
 /** Reads the stored form of single values out of a column: the one place that turns spans back into numbers. */
 import { TIMESTAMP_INFINITY, unreachable } from '../model/column-type.js'
 import type { Batch } from './batch.js'
+import { elementBatch, offsetsOf } from './list-elements.js'
 
 /** Of a timestamp[ns]. */
 export const NANOS_PER_MICRO = 1000n
@@ -12,10 +13,12 @@ export type StoredValue =
   | bigint
   | Uint8Array
   | { readonly months: number; readonly days: number; readonly micros: bigint }
+  | readonly (StoredValue | null)[]
 
 /**
  * A function that gives the stored value of a row, or null: int64, decimal, time and timestamp (in microseconds, whatever its
- * unit) as bigint; text, json, uuid and binary as bytes over the batch's memory, not copied.
+ * unit) as bigint; text, json, uuid and binary as bytes over the batch's memory, not copied; a list as an array of what its
+ * elements are.
  */
 export function columnReader(batch: Batch, index: number): (row: number) => StoredValue | null {
   const isValid = validityReader(batch, index)
@@ -72,6 +75,14 @@ function valueReader(batch: Batch, index: number): (row: number) => StoredValue 
     case 'binary': {
       const ends = new Int32Array(batch.buffer, offsets!.offset, batch.rowCount + 1)
       return (row) => bytes.subarray(ends[row], ends[row + 1])
+    }
+    case 'list': {
+      const ends = offsetsOf(batch, index)
+      const read = columnReader(elementBatch(batch, index), 0)
+      return (row) => {
+        const start = ends[row]!
+        return Array.from({ length: ends[row + 1]! - start }, (_, element) => read(start + element))
+      }
     }
     default:
       return unreachable(type)

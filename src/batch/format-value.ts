@@ -4,7 +4,7 @@
  *
  * The differential tests compare this text with the server's own.
  */
-import { unreachable, type ColumnType } from '../model/column-type.js'
+import { unreachable, type ColumnType, type ElementType } from '../model/column-type.js'
 import type { Batch } from './batch.js'
 import { formatDate, formatInterval, formatTime, formatTimestamp } from './calendar.js'
 import { columnReader, type StoredValue } from './column-reader.js'
@@ -52,9 +52,24 @@ function formatStored(type: ColumnType, stored: StoredValue): string {
       return textOf(stored as Uint8Array)
     case 'binary':
       return `\\x${bufferOf(stored as Uint8Array).toString('hex')}`
+    case 'list':
+      return formatList(type.element, stored as readonly (StoredValue | null)[])
     default:
       return unreachable(type)
   }
+}
+
+/** What array_out must put in quotes: what would read as something else. Its white space is that of C. */
+const QUOTED_ELEMENT = /^$|^null$|[{}",\\ \t\n\v\f\r]/i
+
+/** As PostgreSQL prints an array that counts from 1: `{a,"b c",NULL}`. */
+function formatList(type: ElementType, elements: readonly (StoredValue | null)[]): string {
+  const texts = elements.map((element) => {
+    if (element === null) return 'NULL'
+    const text = formatStored(type, element)
+    return QUOTED_ELEMENT.test(text) ? `"${text.replaceAll(/["\\]/g, '\\$&')}"` : text
+  })
+  return `{${texts.join(',')}}`
 }
 
 /** Unscaled value to text with exactly `scale` decimals. */

@@ -1,6 +1,7 @@
 /** Some consecutive rows of a batch, where they are: a cut without a copy. */
 import { fixedWidth } from '../model/column-type.js'
 import type { Batch, Column } from './batch.js'
+import { elementBatch, offsetsOf } from './list-elements.js'
 
 /** Rows [start, start + count). */
 export interface RowRange {
@@ -39,12 +40,16 @@ export function bitsOf({ batch, start, count }: RowRange, offset: number): Uint8
 export function valueBytes({ batch, start, count }: RowRange): number {
   let bytes = 0
   batch.columns.forEach(({ offsets }, index) => {
+    const type = batch.fields[index]!.type
     if (offsets !== null) {
-      const ends = new Int32Array(batch.buffer, offsets.offset, batch.rowCount + 1)
-      bytes += ends[start + count]! - ends[start]!
+      const ends = offsetsOf(batch, index)
+      const parts = ends[start + count]! - ends[start]!
+      bytes +=
+        type.kind === 'list'
+          ? valueBytes({ batch: elementBatch(batch, index), start: ends[start]!, count: parts })
+          : parts
       return
     }
-    const type = batch.fields[index]!.type
     bytes += type.kind === 'bool' ? (count + 7) >> 3 : count * (fixedWidth(type) ?? 0)
   })
   return bytes

@@ -1,5 +1,5 @@
 /** Rows as JavaScript objects: for looking, testing and small results; batches are what is fast. */
-import { unreachable, type ColumnType } from '../model/column-type.js'
+import { unreachable, type ElementType } from '../model/column-type.js'
 import type { Batch } from './batch.js'
 import { formatDate, formatInterval, formatTime, formatTimestamp } from './calendar.js'
 import { columnReader, type StoredValue } from './column-reader.js'
@@ -8,9 +8,12 @@ import { formatDecimal, formatUuid, textOf } from './format-value.js'
 /**
  * bool → boolean; int16, int32 and floats → number; int64 → bigint; decimal → string with all its decimals; date, time,
  * timestamp and interval → ISO 8601 text (`2024-01-31T12:00:00.5Z`, years outside 0000 to 9999 expanded, `infinity`);
- * uuid, text and json → string; binary → a copy of the bytes.
+ * uuid, text and json → string; binary → a copy of the bytes; list → an array of what its elements become.
  */
-export type Value = boolean | number | bigint | string | Uint8Array | null
+export type Value = SingleValue | readonly SingleValue[]
+
+/** A value that is no list. */
+export type SingleValue = boolean | number | bigint | string | Uint8Array | null
 
 /** One object per row, its keys in the order of the fields. */
 export function* rows(batch: Batch): Generator<Record<string, Value>, void, undefined> {
@@ -35,13 +38,19 @@ export function readValue(batch: Batch, columnIndex: number, row: number): Value
 export function valueReader(batch: Batch, columnIndex: number): (row: number) => Value {
   const read = columnReader(batch, columnIndex)
   const { type } = batch.fields[columnIndex]!
+  if (type.kind === 'list') {
+    const { element } = type
+    const toElement = (stored: StoredValue | null): SingleValue =>
+      stored === null ? null : toValue(element, stored)
+    return (row) => (read(row) as readonly (StoredValue | null)[] | null)?.map(toElement) ?? null
+  }
   return (row) => {
     const stored = read(row)
     return stored === null ? null : toValue(type, stored)
   }
 }
 
-function toValue(type: ColumnType, stored: StoredValue): Value {
+function toValue(type: ElementType, stored: StoredValue): SingleValue {
   switch (type.kind) {
     case 'bool':
     case 'int':

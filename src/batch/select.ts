@@ -2,6 +2,7 @@
 import { fixedWidth } from '../model/column-type.js'
 import type { Batch, Column, Span } from './batch.js'
 import { validityReader } from './column-reader.js'
+import { elementBatch, offsetsOf } from './list-elements.js'
 
 /** The batch with these columns, in this order, over the same memory. @throws RangeError for a column it does not have. */
 export function selectColumns(batch: Batch, names: readonly string[]): Batch {
@@ -49,47 +50,72 @@ export function concatBatches(batches: readonly Batch[]): Batch {
   )
 }
 
+type Reserve = (length: number) => Span
+
+/** Where a column will be, and what puts it there once there is a buffer. */
+interface Draft {
+  readonly column: Column
+  readonly write: (buffer: ArrayBuffer) => void
+}
+
 /** `rows[i]` are the rows to take from `batches[i]`. */
 function gatherRows(batches: readonly Batch[], rows: readonly Int32Array[]): Batch {
   const { fields } = batches[0]!
-  const rowCount = rows.reduce((sum, taken) => sum + taken.length, 0)
-  const bitmapBytes = (rowCount + 7) >> 3
   let total = 0
   const reserve = (length: number): Span => {
     const span = { offset: total, length }
     total += (length + 7) & ~7
     return span
   }
-  const columns = fields.map((field, index): Column => {
-    const width = fixedWidth(field.type)
-    const variable = width === null && field.type.kind !== 'bool'
-    let nullCount = 0
-    let textBytes = 0
-    batches.forEach((batch, b) => {
-      if (batch.columns[index]!.nullCount > 0) {
-        const isValid = validityReader(batch, index)
-        for (const row of rows[b]!) if (!isValid(row)) nullCount++
-      }
-      if (variable) {
-        const offsets = offsetsOf(batch, index)
-        for (const row of rows[b]!) textBytes += offsets[row + 1]! - offsets[row]!
-      }
-    })
-    if (textBytes > 2147483647) throw new RangeError('Together the batches pass the offsets of a column.')
-    return {
-      nullCount,
-      validity: nullCount > 0 ? reserve(bitmapBytes) : null,
-      offsets: variable ? reserve(4 * (rowCount + 1)) : null,
-      values: reserve(variable ? textBytes : width === null ? bitmapBytes : width * rowCount),
+  const drafts = fields.map((_, index) => gatherColumn(batches, index, rows, reserve))
+  const buffer = new ArrayBuffer(total)
+  for (const { write } of drafts) write(buffer)
+  return { fields, rowCount: countRows(rows), columns: drafts.map(({ column }) => column), buffer }
+}
+
+function countRows(rows: readonly Int32Array[]): number {
+  return rows.reduce((sum, taken) => sum + taken.length, 0)
+}
+
+function gatherColumn(
+  batches: readonly Batch[],
+  index: number,
+  rows: readonly Int32Array[],
+  reserve: Reserve,
+): Draft {
+  const { type } = batches[0]!.fields[index]!
+  const width = fixedWidth(type)
+  const list = type.kind === 'list'
+  const variable = width === null && type.kind !== 'bool'
+  const rowCount = countRows(rows)
+  const bitmapBytes = (rowCount + 7) >> 3
+  let nullCount = 0
+  /** Bytes of text, elements of lists. */
+  let parts = 0
+  batches.forEach((batch, b) => {
+    if (batch.columns[index]!.nullCount > 0) {
+      const isValid = validityReader(batch, index)
+      for (const row of rows[b]!) if (!isValid(row)) nullCount++
+    }
+    if (variable) {
+      const offsets = offsetsOf(batch, index)
+      for (const row of rows[b]!) parts += offsets[row + 1]! - offsets[row]!
     }
   })
+  if (parts > 2147483647) throw new RangeError('Together the batches pass the offsets of a column.')
+  const own = {
+    nullCount,
+    validity: nullCount > 0 ? reserve(bitmapBytes) : null,
+    offsets: variable ? reserve(4 * (rowCount + 1)) : null,
+    values: reserve(list ? 0 : variable ? parts : width === null ? bitmapBytes : width * rowCount),
+  }
+  const elements = list ? gatherElements(batches, index, rows, reserve) : null
+  const column: Column = elements === null ? own : { ...own, elements: elements.column }
 
-  const buffer = new ArrayBuffer(total)
-  const target = new Uint8Array(buffer)
-  columns.forEach((column, index) => {
-    const width = fixedWidth(fields[index]!.type)
+  const write = (buffer: ArrayBuffer): void => {
+    const target = new Uint8Array(buffer)
     let to = 0
-    let textEnd = 0
+    let end = 0
     const newOffsets = column.offsets && new Int32Array(buffer, column.offsets.offset, rowCount + 1)
     batches.forEach((batch, b) => {
       const { values, offsets } = batch.columns[index]!
@@ -100,9 +126,9 @@ function gatherRows(batches: readonly Batch[], rows: readonly Int32Array[]): Bat
         const bit = 1 << (to & 7)
         if (column.validity !== null && isValid!(row)) target[column.validity.offset + (to >> 3)]! |= bit
         if (ends !== null) {
-          target.set(source.subarray(ends[row], ends[row + 1]), column.values.offset + textEnd)
-          textEnd += ends[row + 1]! - ends[row]!
-          newOffsets![to + 1] = textEnd
+          if (!list) target.set(source.subarray(ends[row], ends[row + 1]), column.values.offset + end)
+          end += ends[row + 1]! - ends[row]!
+          newOffsets![to + 1] = end
         } else if (width === null) {
           if (((source[row >> 3]! >> (row & 7)) & 1) === 1) target[column.values.offset + (to >> 3)]! |= bit
         } else {
@@ -112,11 +138,32 @@ function gatherRows(batches: readonly Batch[], rows: readonly Int32Array[]): Bat
         to++
       }
     })
-  })
-  return { fields, rowCount, columns, buffer }
+    elements?.write(buffer)
+  }
+  return { column, write }
 }
 
-function offsetsOf(batch: Batch, index: number): Int32Array {
-  const { offsets } = batch.columns[index]!
-  return new Int32Array(batch.buffer, offsets!.offset, batch.rowCount + 1)
+/** The elements of the lists in these rows. */
+function gatherElements(
+  batches: readonly Batch[],
+  index: number,
+  rows: readonly Int32Array[],
+  reserve: Reserve,
+): Draft {
+  const taken = batches.map((batch, b) => {
+    const ends = offsetsOf(batch, index)
+    const count = rows[b]!.reduce((sum, row) => sum + ends[row + 1]! - ends[row]!, 0)
+    const indexes = new Int32Array(count)
+    let at = 0
+    for (const row of rows[b]!) {
+      for (let element = ends[row]!; element < ends[row + 1]!; element++) indexes[at++] = element
+    }
+    return indexes
+  })
+  return gatherColumn(
+    batches.map((batch) => elementBatch(batch, index)),
+    0,
+    taken,
+    reserve,
+  )
 }

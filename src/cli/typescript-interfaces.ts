@@ -62,6 +62,8 @@ function typeName(type: ColumnType): string {
     case 'json':
     case 'uuid':
       return 'string'
+    case 'list':
+      return `(${typeName(type.element)} | null)[]`
     default:
       return unreachable(type)
   }

@@ -5,7 +5,16 @@
  * deviations named here. Every value is exactly what the server sent; mappings that lose something are applied
  * by a destination and announced by `plan`.
  */
-export type ColumnType =
+export type ColumnType = ElementType | ListType
+
+/** int32 offsets into the elements, which are a column of their own and can be null: one-dimensional, lists of lists do not exist. */
+export interface ListType {
+  readonly kind: 'list'
+  readonly element: ElementType
+}
+
+/** Every type but the list. */
+export type ElementType =
   /** Bit-packed, least significant bit first. */
   | { readonly kind: 'bool' }
   /** Two's complement of `bits` bits. */
@@ -70,6 +79,7 @@ export function fixedWidth(type: ColumnType): number | null {
     case 'text':
     case 'json':
     case 'binary':
+    case 'list':
       return null
     default:
       return unreachable(type)

@@ -4,9 +4,10 @@ import type { Field } from './column-type.js'
 
 /**
  * A value as `rows` gives it: boolean; number for smallint, integer and floats; bigint; text for numeric, uuid, json and text; ISO
- * 8601 text for dates and times; Uint8Array for bytea; null.
+ * 8601 text for dates and times; Uint8Array for bytea; null; an array of these for a list.
  */
-export type RowValue = boolean | number | bigint | string | Uint8Array | null
+export type RowValue = SingleRowValue | readonly SingleRowValue[]
+type SingleRowValue = boolean | number | bigint | string | Uint8Array | null
 
 /** By the names of the source, and of added constants. */
 export type HookRow = Record<string, RowValue>

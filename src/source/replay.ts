@@ -4,7 +4,7 @@
  * In one snapshot a scan gives a table's rows in the order of their places, so the second read begins with the batches of the
  * first one. That this is so is not only assumed: digests of the batches have to agree.
  */
-import type { Batch, Span } from '../batch/batch.js'
+import type { Batch, Column, Span } from '../batch/batch.js'
 import { TrunklineError } from '../model/error.js'
 
 /** The batches of a split that were given on. */
@@ -49,12 +49,17 @@ const PRIME = 0x01000193
 /** Of the rows, the lengths of the columns and a sample of their bytes; `previous` goes in. */
 function digestBatch(previous: number, batch: Batch): number {
   let digest = mix(previous, batch.rowCount)
-  for (const { validity, offsets, values } of batch.columns) {
-    if (validity !== null) digest = digestSpan(digest, batch.buffer, validity)
-    if (offsets !== null) digest = digestSpan(digest, batch.buffer, offsets)
-    digest = digestSpan(digest, batch.buffer, values)
-  }
+  for (const column of batch.columns) digest = digestColumn(digest, batch.buffer, column)
   return digest
+}
+
+function digestColumn(previous: number, buffer: ArrayBuffer, column: Column): number {
+  const { validity, offsets, values, elements } = column
+  let digest = previous
+  if (validity !== null) digest = digestSpan(digest, buffer, validity)
+  if (offsets !== null) digest = digestSpan(digest, buffer, offsets)
+  digest = digestSpan(digest, buffer, values)
+  return elements === undefined ? digest : digestColumn(digest, buffer, elements)
 }
 
 function digestSpan(previous: number, buffer: ArrayBuffer, { offset, length }: Span): number {

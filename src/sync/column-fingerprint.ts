@@ -62,6 +62,8 @@ export function describeType(type: ColumnType): string {
     case 'uuid':
     case 'binary':
       return type.kind
+    case 'list':
+      return `list of ${describeType(type.element)}`
     default:
       return unreachable(type)
   }

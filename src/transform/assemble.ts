@@ -29,16 +29,22 @@ export function assembleBatch(fields: readonly Field[], rowCount: number, builds
 export function copyColumn(batch: Batch, index: number): Build {
   const from = batch.columns[index]
   if (from === undefined) throw new RangeError(`The batch has no column ${index}.`)
+  return copyOf(batch.buffer, from)
+}
+
+function copyOf(buffer: ArrayBuffer, from: Column): Build {
   return (reserve) => {
-    const column: Column = {
+    const own: Column = {
       nullCount: from.nullCount,
       validity: from.validity && reserve(from.validity.length),
       offsets: from.offsets && reserve(from.offsets.length),
       values: reserve(from.values.length),
     }
+    const elements = from.elements === undefined ? null : copyOf(buffer, from.elements)(reserve)
+    const column = elements === null ? own : { ...own, elements: elements.column }
     const copy = (target: Uint8Array, span: Span | null, source: Span | null): void => {
       if (span !== null && source !== null)
-        target.set(new Uint8Array(batch.buffer, source.offset, source.length), span.offset)
+        target.set(new Uint8Array(buffer, source.offset, source.length), span.offset)
     }
     return {
       column,
@@ -46,6 +52,7 @@ export function copyColumn(batch: Batch, index: number): Build {
         copy(target, column.validity, from.validity)
         copy(target, column.offsets, from.offsets)
         copy(target, column.values, from.values)
+        elements?.write(target)
       },
     }
   }

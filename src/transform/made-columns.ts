@@ -74,15 +74,18 @@ export function emptyColumn(field: Field, rowCount: number): Build {
   const bitmapBytes = (rowCount + 7) >> 3
   const width = fixedWidth(field.type)
   const bool = field.type.kind === 'bool'
-  return (reserve) => ({
-    column: {
+  const noElements =
+    field.type.kind === 'list' ? emptyColumn({ ...field, type: field.type.element }, 0) : null
+  return (reserve) => {
+    const own = {
       nullCount: rowCount,
       validity: rowCount === 0 ? null : reserve(bitmapBytes),
       offsets: width === null && !bool ? reserve(4 * (rowCount + 1)) : null,
       values: reserve(bool ? bitmapBytes : (width ?? 0) * rowCount),
-    },
-    write: () => undefined,
-  })
+    }
+    const column = noElements === null ? own : { ...own, elements: noElements(reserve).column }
+    return { column, write: () => undefined }
+  }
 }
 
 /** The same value in every row. */

@@ -83,11 +83,11 @@ export function createRowHook(
       for (let column = 0; column < fields.length; column++) {
         const field = fields[column]!
         const value: unknown = Object.hasOwn(given, field.name) ? given[field.name] : undefined
-        // Bytes may have been changed where they are.
-        if (Object.is(value, before[column]) && !(value instanceof Uint8Array)) continue
+        // Bytes and lists may have been changed where they are.
+        if (Object.is(value, before[column]) && (typeof value !== 'object' || value === null)) continue
         const problem = problemOf(field.type, value)
         if (problem !== null) throw fail(`returned ${problem} for "${field.name}"`, field.name)
-        if (value instanceof Uint8Array && sameBytes(value, readers[column]!(row))) continue
+        if (sameParts(value, readers[column]!(row))) continue
         if (isKey[column] === true)
           throw fail(`changed "${field.name}", which is part of the key`, field.name)
         const values = (changed[column] ??= new Array<Value>(batch.rowCount))
@@ -135,6 +135,7 @@ function problemOf(type: ColumnType, value: unknown): string | null {
 
 function nameOf(value: unknown): string {
   if (value instanceof Uint8Array) return 'bytes'
+  if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object') return 'an object'
   return typeof value === 'number' && !Number.isInteger(value) ? 'a broken number' : `a ${typeof value}`
 }
@@ -168,6 +169,11 @@ function wantedFor(type: ColumnType, value: unknown): string | null {
       return typeof value === 'string' ? null : 'text'
     case 'text':
       return typeof value === 'string' && !HALF_CHARACTER.test(value) ? null : 'text'
+    case 'list': {
+      if (!Array.isArray(value)) return 'an array'
+      const wrong = value.findIndex((part: unknown) => problemOf(type.element, part) !== null)
+      return wrong < 0 ? null : `an array in which each is ${wantedFor(type.element, value[wrong]) ?? 'text'}`
+    }
     default:
       return unreachable(type)
   }
@@ -182,8 +188,14 @@ function isJson(text: string): boolean {
   }
 }
 
-function sameBytes(value: Uint8Array, before: RowValue): boolean {
-  return before instanceof Uint8Array && Buffer.compare(value, before) === 0
+/** Of bytes and lists: whether they hold what was there before. */
+function sameParts(value: unknown, before: RowValue): boolean {
+  if (value instanceof Uint8Array) return before instanceof Uint8Array && Buffer.compare(value, before) === 0
+  if (!Array.isArray(value) || !Array.isArray(before) || value.length !== before.length) return false
+  return value.every((part: unknown, index) => {
+    const other = before[index] as RowValue
+    return Object.is(part, other) || sameParts(part, other)
+  })
 }
 
 /** Where in the hook's own file it was thrown: a line and a column say nothing of the row. */

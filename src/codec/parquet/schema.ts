@@ -5,6 +5,7 @@
  * A field is one column, but for interval: Parquet's own has milliseconds, so it is a group of months, days and micros.
  */
 import { unreachable, type ColumnType, type Field } from '../../model/column-type.js'
+import { TrunklineError } from '../../model/error.js'
 import { binary, bool, i32, struct, type ThriftStruct, type ThriftValue } from './thrift.js'
 
 export const PHYSICAL = {
@@ -137,6 +138,8 @@ function columnLayout(type: Exclude<ColumnType, { kind: 'interval' }>): ColumnLa
       return { physical: 'fixedByteArray', length: 16, logical: struct({ 14: struct({}) }) }
     case 'binary':
       return { physical: 'byteArray' }
+    case 'list':
+      throw new TrunklineError('INTERNAL', 'Lists are not written to Parquet files.')
     default:
       return unreachable(type)
   }

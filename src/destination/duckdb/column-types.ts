@@ -30,6 +30,8 @@ export function formatDuckDbType(type: ColumnType): string {
       return 'UUID'
     case 'binary':
       return 'BLOB'
+    case 'list':
+      return `${formatDuckDbType(type.element)}[]`
     default:
       return unreachable(type)
   }
