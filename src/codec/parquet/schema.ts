@@ -3,9 +3,10 @@
  * https://github.com/apache/parquet-format/blob/master/LogicalTypes.md
  *
  * A field is one column, but for interval: Parquet's own has milliseconds, so it is a group of months, days and micros.
+ * A list is the three levels that readers expect, of which only the innermost has values:
+ *   optional group f (LIST) { repeated group list { optional … element } }
  */
-import { unreachable, type ColumnType, type Field } from '../../model/column-type.js'
-import { TrunklineError } from '../../model/error.js'
+import { unreachable, type ElementType, type Field } from '../../model/column-type.js'
 import { binary, bool, i32, struct, type ThriftStruct, type ThriftValue } from './thrift.js'
 
 export const PHYSICAL = {
@@ -24,8 +25,10 @@ export const ENCODING = { plain: 0, rle: 3, deltaLength: 6 } as const
 
 const REQUIRED = 0
 const OPTIONAL = 1
+const REPEATED = 2
 const CONVERTED = {
   utf8: 0,
+  list: 3,
   decimal: 5,
   date: 6,
   timeMicros: 8,
@@ -33,6 +36,7 @@ const CONVERTED = {
   int16: 16,
   json: 19,
 } as const
+const LIST_TYPE = struct({ 3: struct({}) })
 const MICROS = struct({ 2: struct({}) })
 const NANOS = struct({ 3: struct({}) })
 
@@ -40,10 +44,17 @@ const NANOS = struct({ 3: struct({}) })
 export interface Leaf {
   readonly fieldIndex: number
   readonly path: readonly string[]
+  /** Of its values: the field's, or that of a list's elements. */
+  readonly type: ElementType
+  readonly inList: boolean
   readonly physical: PhysicalType
+  /** Bytes of a value, where that is of fixed length without its physical type saying so. */
+  readonly length?: number
   /** Which part of the stored value, where a field has several. */
   readonly part: 'whole' | 'months' | 'days' | 'micros'
   readonly encoding: 'plain' | 'deltaLength'
+  /** The definition level of a value that is there: how many steps of its path can be absent. */
+  readonly maxDefinition: number
 }
 
 export interface ParquetSchema {
@@ -51,36 +62,92 @@ export interface ParquetSchema {
   readonly leaves: readonly Leaf[]
 }
 
-/** Every column can be null. */
-export function parquetSchema(fields: readonly Field[]): ParquetSchema {
+export interface SchemaOptions {
+  /** Fields that cannot be null are required, and decimals take as few bytes as they can. Else every column can be null. */
+  readonly compact?: boolean
+}
+
+export function parquetSchema(
+  fields: readonly Field[],
+  { compact = false }: SchemaOptions = {},
+): ParquetSchema {
   const elements: ThriftStruct[] = [{ 4: binary('schema'), 5: i32(fields.length) }]
   const leaves: Leaf[] = []
   fields.forEach((field, fieldIndex) => {
-    const repetition = i32(OPTIONAL)
-    if (field.type.kind === 'interval') {
-      elements.push({ 3: repetition, 4: binary(field.name), 5: i32(3) })
-      for (const part of ['months', 'days', 'micros'] as const) {
-        const physical = part === 'micros' ? 'int64' : 'int32'
-        elements.push({ 1: i32(PHYSICAL[physical]), 3: i32(REQUIRED), 4: binary(part) })
-        leaves.push({ fieldIndex, path: [field.name, part], physical, part, encoding: 'plain' })
-      }
+    const optional = !compact || field.nullable
+    const place = { fieldIndex, compact, elements, leaves }
+    if (field.type.kind !== 'list') {
+      addValue(place, { type: field.type, path: [field.name], optional, maxDefinition: optional ? 1 : 0 })
       return
     }
-    const { physical, length, converted, logical, decimal } = columnLayout(field.type)
-    elements.push({
-      1: i32(PHYSICAL[physical]),
-      2: length === undefined ? undefined : i32(length),
-      3: repetition,
-      4: binary(field.name),
-      6: converted === undefined ? undefined : i32(CONVERTED[converted]),
-      7: decimal === undefined ? undefined : i32(decimal.scale),
-      8: decimal === undefined ? undefined : i32(decimal.precision),
-      10: logical,
+    elements.push(
+      {
+        3: i32(optional ? OPTIONAL : REQUIRED),
+        4: binary(field.name),
+        5: i32(1),
+        6: i32(CONVERTED.list),
+        10: LIST_TYPE,
+      },
+      { 3: i32(REPEATED), 4: binary('list'), 5: i32(1) },
+    )
+    addValue(place, {
+      type: field.type.element,
+      path: [field.name, 'list', 'element'],
+      optional: true,
+      maxDefinition: optional ? 3 : 2,
     })
-    const encoding = physical === 'byteArray' ? 'deltaLength' : 'plain'
-    leaves.push({ fieldIndex, path: [field.name], physical, part: 'whole', encoding })
   })
   return { elements, leaves }
+}
+
+interface Place {
+  readonly fieldIndex: number
+  readonly compact: boolean
+  readonly elements: ThriftStruct[]
+  readonly leaves: Leaf[]
+}
+
+interface ValueNode {
+  readonly type: ElementType
+  readonly path: readonly string[]
+  readonly optional: boolean
+  readonly maxDefinition: number
+}
+
+function addValue({ fieldIndex, compact, elements, leaves }: Place, node: ValueNode): void {
+  const { type, path, maxDefinition } = node
+  const shared = { fieldIndex, type, inList: path.length > 1, maxDefinition }
+  const repetition = i32(node.optional ? OPTIONAL : REQUIRED)
+  const name = binary(path.at(-1)!)
+  if (type.kind === 'interval') {
+    elements.push({ 3: repetition, 4: name, 5: i32(3) })
+    for (const part of ['months', 'days', 'micros'] as const) {
+      const physical = part === 'micros' ? 'int64' : 'int32'
+      elements.push({ 1: i32(PHYSICAL[physical]), 3: i32(REQUIRED), 4: binary(part) })
+      leaves.push({ ...shared, path: [...path, part], physical, part, encoding: 'plain' })
+    }
+    return
+  }
+  const { physical, length, converted, logical, decimal } = columnLayout(type, compact)
+  elements.push({
+    1: i32(PHYSICAL[physical]),
+    2: length === undefined ? undefined : i32(length),
+    3: repetition,
+    4: name,
+    6: converted === undefined ? undefined : i32(CONVERTED[converted]),
+    7: decimal === undefined ? undefined : i32(decimal.scale),
+    8: decimal === undefined ? undefined : i32(decimal.precision),
+    10: logical,
+  })
+  const encoding = physical === 'byteArray' ? 'deltaLength' : 'plain'
+  leaves.push({
+    ...shared,
+    path,
+    physical,
+    ...(length === undefined ? {} : { length }),
+    part: 'whole',
+    encoding,
+  })
 }
 
 interface ColumnLayout {
@@ -92,7 +159,7 @@ interface ColumnLayout {
   readonly decimal?: { readonly precision: number; readonly scale: number }
 }
 
-function columnLayout(type: Exclude<ColumnType, { kind: 'interval' }>): ColumnLayout {
+function columnLayout(type: Exclude<ElementType, { kind: 'interval' }>, compact: boolean): ColumnLayout {
   switch (type.kind) {
     case 'bool':
       return { physical: 'boolean' }
@@ -110,9 +177,14 @@ function columnLayout(type: Exclude<ColumnType, { kind: 'interval' }>): ColumnLa
       const { precision, scale } = type
       const logical = struct({ 5: struct({ 1: i32(scale), 2: i32(precision) }) })
       const shared = { converted: 'decimal', logical, decimal: { precision, scale } } as const
-      return precision <= 18
-        ? { physical: 'int64', ...shared }
-        : { physical: 'fixedByteArray', length: 16, ...shared }
+      if (precision > 18) {
+        return {
+          physical: 'fixedByteArray',
+          length: compact ? decimalBytes(precision) : 16,
+          ...shared,
+        }
+      }
+      return { physical: compact && precision <= 9 ? 'int32' : 'int64', ...shared }
     }
     case 'date':
       return { physical: 'int32', converted: 'date', logical: struct({ 6: struct({}) }) }
@@ -138,9 +210,12 @@ function columnLayout(type: Exclude<ColumnType, { kind: 'interval' }>): ColumnLa
       return { physical: 'fixedByteArray', length: 16, logical: struct({ 14: struct({}) }) }
     case 'binary':
       return { physical: 'byteArray' }
-    case 'list':
-      throw new TrunklineError('INTERNAL', 'Lists are not written to Parquet files.')
     default:
       return unreachable(type)
   }
+}
+
+/** The fewest bytes that hold every signed number of so many digits. */
+function decimalBytes(precision: number): number {
+  return Math.ceil((precision * Math.log2(10) + 1) / 8)
 }
