@@ -181,7 +181,8 @@ export async function findRunInProgress(text: string): Promise<RunInProgress | n
   const location = parseDestination(text)
   if (location.format !== 'duckdb') return null
   const { path } = location
-  const { isAlive, readRunNote } = await import('./destination/duckdb/run-file.js')
+  const { isAlive } = await import('./destination/process-identity.js')
+  const { readRunNote } = await import('./destination/duckdb/run-file.js')
   const note = await readRunNote(await realpath(path).catch(() => path))
   return note === null || !isAlive(note) ? null : note
 }

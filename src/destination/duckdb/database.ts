@@ -10,8 +10,9 @@ import { hostname } from 'node:os'
 import path from 'node:path'
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api'
 import { TrunklineError } from '../../model/error.js'
+import { isAlive } from '../process-identity.js'
 import { CATALOG, quoteName, quoteText } from './quote.js'
-import { describeRun, isAlive, readRunNote } from './run-file.js'
+import { describeRun, readRunNote } from './run-file.js'
 
 export type DuckDbApi = typeof import('@duckdb/node-api')
 

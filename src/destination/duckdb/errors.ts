@@ -2,6 +2,7 @@
 import { statfs } from 'node:fs/promises'
 import path from 'node:path'
 import { TrunklineError } from '../../model/error.js'
+import { systemErrorCode } from '../system-error.js'
 
 /** Less than this is no space: DuckDB allocates 256 KiB blocks and needs a few to commit. */
 const FULL_BELOW_BYTES = 4 * 1024 * 1024
@@ -11,22 +12,6 @@ export interface FailureContext {
   readonly doing: string
   readonly path: string
   readonly stream?: string
-}
-
-/** Codes of the file system that mean something else than a defect. */
-const SYSTEM_CODES: Readonly<
-  Record<string, 'DESTINATION_FULL' | 'DESTINATION_READ_ONLY' | 'DESTINATION_INVALID'>
-> = {
-  ENOSPC: 'DESTINATION_FULL',
-  EDQUOT: 'DESTINATION_FULL',
-  EROFS: 'DESTINATION_READ_ONLY',
-  EACCES: 'DESTINATION_READ_ONLY',
-  EPERM: 'DESTINATION_READ_ONLY',
-  ENOENT: 'DESTINATION_INVALID',
-  ENOTDIR: 'DESTINATION_INVALID',
-  EISDIR: 'DESTINATION_INVALID',
-  ELOOP: 'DESTINATION_INVALID',
-  ENAMETOOLONG: 'DESTINATION_INVALID',
 }
 
 const HINTS = {
@@ -44,7 +29,7 @@ const HINTS = {
  */
 export async function toDestinationError(cause: unknown, context: FailureContext): Promise<TrunklineError> {
   if (cause instanceof TrunklineError) return cause
-  const systemCode = SYSTEM_CODES[(cause as NodeJS.ErrnoException | null)?.code ?? '']
+  const systemCode = systemErrorCode(cause)
   const code = systemCode ?? ((await isFull(context.path)) ? 'DESTINATION_FULL' : 'DESTINATION_FAILED')
   const words = cause instanceof Error ? cause.message : String(cause)
   return new TrunklineError(code, `${context.path}: ${context.doing} failed: ${words}`, {

@@ -3,7 +3,8 @@
  * not see a second opening by the same process: two instances on one file overwrite each other's blocks.
  */
 import { TrunklineError } from '../../model/error.js'
-import { describeRun, isThisProcess, readRunNote } from './run-file.js'
+import { isThisProcess } from '../process-identity.js'
+import { describeRun, readRunNote } from './run-file.js'
 
 /** On globalThis, because a bundle and an installed copy of this package are two modules in one process. */
 const REGISTRY = Symbol.for('trunkline.duckdb.open-files')

@@ -4,12 +4,10 @@
  * It informs and never decides: the lock is DuckDB's. A crashed run leaves it behind, and the next one replaces it.
  */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { type ShapeOf, literal, number, object, text } from '../../model/shape.js'
+import { thisProcess } from '../process-identity.js'
 
 const REWRITE_AFTER_MS = 1000
-/** A process's own idea of when it started wanders a little with the clock. */
-const SAME_START_MS = 10_000
 
 const runNote = object({
   v: literal(1),
@@ -31,10 +29,6 @@ export function runFilePath(file: string): string {
   return `${file}.trunkline-run.json`
 }
 
-export function processStartedAt(): number {
-  return Math.round(Date.now() - process.uptime() * 1000)
-}
-
 /** Null where there is none, or none that can be read. */
 export async function readRunNote(file: string): Promise<RunNote | null> {
   try {
@@ -42,26 +36,6 @@ export async function readRunNote(file: string): Promise<RunNote | null> {
   } catch {
     return null
   }
-}
-
-/** Whether the process that wrote the note still runs; true where that cannot be known from here. */
-export function isAlive(note: Pick<RunNote, 'host' | 'pid' | 'processStartedAt'>): boolean {
-  if (note.host !== hostname()) return true
-  if (note.pid === process.pid) return isThisProcess(note)
-  try {
-    process.kill(note.pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-export function isThisProcess(note: Pick<RunNote, 'host' | 'pid' | 'processStartedAt'>): boolean {
-  return (
-    note.host === hostname() &&
-    note.pid === process.pid &&
-    Math.abs(note.processStartedAt - processStartedAt()) < SAME_START_MS
-  )
 }
 
 /** `process 4711 on db1, syncing shop since 2026-01-01T00:00:00.000Z (120 rows so far)` */
@@ -84,9 +58,7 @@ export class RunFile {
     const startedAt = run.startedAt.toISOString()
     this.#note = {
       v: 1,
-      pid: process.pid,
-      host: hostname(),
-      processStartedAt: processStartedAt(),
+      ...thisProcess(),
       sync: run.sync,
       runId: run.runId,
       startedAt,
