@@ -8,6 +8,7 @@ import type { ConnectionInput } from './config/connection-input.js'
 import { requireSslMode } from './config/connection-input.js'
 import type { DestinationLocation, DuckDbLocation, FilesLocation } from './config/destination-text.js'
 import { parseDestination } from './config/destination-text.js'
+import { readS3Options } from './config/s3-options.js'
 import type { Environment } from './config/interpolate.js'
 import type { Destination } from './destination/contract.js'
 import type { FileFormat } from './destination/files/file-format.js'
@@ -99,13 +100,16 @@ export async function openDestination(
     case 'postgresql':
       throw notYet(location.format)
     default:
-      return openFiles(location)
+      return openFiles(location, options)
   }
 }
 
-async function openFiles(location: FilesLocation): Promise<Destination> {
+async function openFiles(
+  location: FilesLocation,
+  options: { readonly logger?: Logger },
+): Promise<Destination> {
   await openFormat(location)
-  await openStore(location)
+  await openStore(location, options.logger ?? silentLogger)
   throw notYet(location.format)
 }
 
@@ -124,12 +128,14 @@ async function openFormat({ format }: FilesLocation): Promise<FileFormat> {
 }
 
 /** Where the files lie. */
-async function openStore({ format, place }: FilesLocation): Promise<Store> {
-  await Promise.resolve()
+async function openStore({ format, place, options }: FilesLocation, logger: Logger): Promise<Store> {
   switch (place.kind) {
     case 'folder':
-    case 'bucket':
       throw notYet(format)
+    case 'bucket': {
+      const { createS3Store } = await import('./destination/stores/s3-store.js')
+      return createS3Store(readS3Options(place, options.store), { logger })
+    }
     default:
       return unreachable(place)
   }

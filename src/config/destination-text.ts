@@ -1,6 +1,7 @@
 /** DESTINATION as a person writes it, `FORMAT:LOCATION?option=value`, taken apart. */
 import { closestKey } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
+import { S3_OPTIONS } from './s3-options.js'
 
 export type DestinationLocation = DuckDbLocation | FilesLocation | PostgresLocation
 
@@ -54,8 +55,6 @@ const FORMAT_OPTIONS: Readonly<Record<FileFormatName, readonly string[]>> = {
   csv: ['compression'],
   jsonl: ['compression'],
 }
-/** Keys to the bucket are never among them: they come from the environment, as for other programs. */
-const BUCKET_OPTIONS: readonly string[] = ['region', 'endpoint', 'path_style', 'profile']
 
 export function looksLikeDestination(text: string): boolean {
   return /^[a-z][a-z0-9+]*:/.test(text) || DUCKDB_SUFFIXES.some((suffix) => text.endsWith(suffix))
@@ -123,7 +122,7 @@ function toFiles(format: FileFormatName, location: string): FilesLocation {
   const known: Record<OptionReader, readonly string[]> = {
     layout: LAYOUT_OPTIONS,
     format: FORMAT_OPTIONS[format],
-    store: place.kind === 'bucket' ? BUCKET_OPTIONS : [],
+    store: place.kind === 'bucket' ? S3_OPTIONS : [],
   }
   const sorted: Record<OptionReader, Record<string, string>> = { layout: {}, format: {}, store: {} }
   for (const [key, value] of options) {

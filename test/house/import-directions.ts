@@ -44,8 +44,10 @@ export const directions: Readonly<Record<string, Allowed>> = {
 
 /** The one part that imports a third-party package, and whether only lazily (`import()`), because loading it is slow. */
 export const packages: Readonly<Record<string, { readonly part: string; readonly lazy?: true }>> = {
+  '@aws-sdk/client-s3': { part: 'destination/stores', lazy: true },
   '@duckdb/node-api': { part: 'destination/duckdb', lazy: true },
   '@fastify/swagger': { part: 'service', lazy: true },
+  '@hpcc-js/wasm-zstd': { part: 'codec/compression', lazy: true },
   'apache-arrow': { part: 'arrow' },
   cockatiel: { part: 'sync', lazy: true },
   commander: { part: 'cli' },

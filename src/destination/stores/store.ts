@@ -31,6 +31,11 @@ export interface Store extends AsyncDisposable {
   remove(paths: readonly string[]): Promise<void>
   /** A copy on this machine, or the file itself where it lies here; `release` when it is not needed any more. */
   fetch(path: string): Promise<LocalCopy>
+  /**
+   * Removes what is left of files that were begun before then and never finished, where the store keeps such out of lists.
+   * @returns how many
+   */
+  removeAbandoned?(before: Date): Promise<number>
   close(): Promise<void>
 }
 
