@@ -1,0 +1,13 @@
+/** All pieces as one compressed piece, in memory of its own. */
+export type Compress = (pieces: readonly Uint8Array[]) => Uint8Array
+
+/** In memory of its own. */
+export function joinPieces(pieces: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    joined.set(piece, at)
+    at += piece.length
+  }
+  return joined
+}
