@@ -22,12 +22,25 @@ const FORMATS: Record<32 | 64, FloatFormat> = {
 /** With more binary places than this, no decimal of 18 digits is half way between two doubles, and JavaScript's text holds. */
 const MAX_EXACT_PLACES = 30
 
+/** What is in [FIXED_FROM, FIXED_BELOW) is printed without an exponent, by PostgreSQL and by JavaScript. */
+const FIXED_FROM = 1e-4
+const FIXED_BELOW = 1e15
+/**
+ * Of at most 15 digits and a point: below {@link FIXED_BELOW} none of these lies half way between two doubles, as such a number has
+ * 54 bits. A sign or zeros in front only make the text longer than it may be.
+ */
+const SURE_LENGTH = 16
+
 const scratch = new DataView(new ArrayBuffer(8))
 
 export function formatFloat(value: number, bits: 32 | 64): string {
   if (Number.isNaN(value)) return 'NaN'
   if (!Number.isFinite(value)) return value > 0 ? 'Infinity' : '-Infinity'
   if (value === 0) return Object.is(value, -0) ? '-0' : '0'
+  if (bits === 64 && Math.abs(value) >= FIXED_FROM && Math.abs(value) < FIXED_BELOW) {
+    const text = String(value)
+    if (text.length <= SURE_LENGTH) return text
+  }
   const sign = value < 0 ? '-' : ''
   const { digits, exponent } = shortest(Math.abs(value), bits)
   if (exponent < -4 || exponent >= FORMATS[bits].fixedBelow) {
