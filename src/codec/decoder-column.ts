@@ -6,6 +6,12 @@ import type { Field } from '../model/column-type.js'
  * `text` takes any bytes as they are: text-like types, and every type selected as its own output text.
  */
 export type WireFormat =
+  | ElementWire
+  /** A one-dimensional array, of elements that each have a format of their own. */
+  | 'array'
+
+/** What the elements of an array can be, as any value else. */
+export type ElementWire =
   | 'bool'
   | 'int2'
   | 'int4'
@@ -27,6 +33,8 @@ export type WireFormat =
 
 export interface DecoderColumn extends Field {
   readonly wire: WireFormat
+  /** Of an array. */
+  readonly elementWire?: ElementWire
   /** A value outside the landing type (NaN in a decimal, a date past the type's range): fail or become null. */
   readonly unrepresentable: 'error' | 'null'
 }

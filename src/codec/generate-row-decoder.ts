@@ -12,7 +12,9 @@
 import { COPY_DATA_HEADER_BYTES } from '../model/copy-message.js'
 import { growText, type ArenaColumn, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
+import { dropElements } from './list-elements.js'
 import { MAX_DOUBLE_PRECISION, STORED, storeNumeric } from './numeric.js'
+import { elementDecoder, NOT_STORED, storeList } from './store-list.js'
 import {
   DATE_SHIFT,
   storeDate,
@@ -51,6 +53,8 @@ const TEXT_COPY_BYTES = 192
 
 const RUNTIME = {
   growText,
+  dropElements,
+  storeList,
   storeNumeric,
   storeDate,
   storeTime,
@@ -66,16 +70,20 @@ export function generateRowDecoder(
   limits: RowLimits,
 ): DecodeRows | null {
   const source = rowDecoderSource(decoders, arena, limits)
-  let factory: (arena: BatchArena, runtime: typeof RUNTIME) => DecodeRows
+  let factory: (
+    arena: BatchArena,
+    runtime: typeof RUNTIME,
+    elements: readonly (DecoderColumn | null)[],
+  ) => DecodeRows
   try {
     // The only generated code of the project; its input is numbers and wire formats.
     // eslint-disable-next-line @typescript-eslint/no-implied-eval
-    factory = new Function('arena', 'runtime', source) as typeof factory
+    factory = new Function('arena', 'runtime', 'elements', source) as typeof factory
   } catch (error) {
     if (error instanceof EvalError) return null
     throw error
   }
-  return factory(arena, RUNTIME)
+  return factory(arena, RUNTIME, decoders.map(elementDecoder))
 }
 
 function rowDecoderSource(
@@ -117,7 +125,10 @@ function rowDecoderSource(
     'arena.rowCount = row',
     'arena.usedBytes = used',
     // What a row left behind after its last complete one is overwritten: its text ends where the rows say.
-    ...columns.flatMap((column, i) => (column.variable ? [`c${i}.textEnd = offsets${i}[row]`] : [])),
+    ...columns.flatMap((column, i) => {
+      if (column.elements !== null) return [`dropElements(c${i}, offsets${i}[row])`]
+      return column.variable ? [`c${i}.textEnd = offsets${i}[row]`] : []
+    }),
     'return rowStart',
     '}',
   ]
@@ -127,7 +138,8 @@ function rowDecoderSource(
 function declareColumn(column: ArenaColumn, i: number): string[] {
   return [
     `const c${i} = arena.columns[${i}], validity${i} = c${i}.validity`,
-    column.variable
+    ...(column.elements === null ? [] : [`const element${i} = elements[${i}]`]),
+    column.variable || column.elements !== null
       ? `const offsets${i} = c${i}.offsets`
       : column.width === null
         ? `const bits${i} = c${i}.bits`
@@ -152,6 +164,23 @@ function decodeField(
   const bytesAfter = 4 * (columns.length - i - 1)
   const fixedLength = WIRE_FORMATS[decoder.wire].length
   const markNull = `c${i}.hasNull = true; validity${i}[row >> 3] &= ~(1 << (row & 7))`
+  if (column.elements !== null) {
+    return [
+      'length = view.getInt32(pos)',
+      'pos += 4',
+      'if (length >= 0) {',
+      `if (length > end - pos - ${bytesAfter} || length > ${longestInMemory(arena, maxFieldBytes)}) break rows`,
+      `const taken = storeList(element${i}, c${i}, row, bytes, view, pos, length)`,
+      `if (taken === ${NOT_STORED}) break rows`,
+      'rowText += taken',
+      'pos += length',
+      '} else {',
+      'if (length !== -1) break rows',
+      markNull,
+      `offsets${i}[row + 1] = c${i}.elementCount`,
+      '}',
+    ]
+  }
   if (column.variable) {
     return [
       'length = view.getInt32(pos)',
@@ -252,6 +281,7 @@ function storeFixed(decoder: DecoderColumn, column: ArenaColumn, i: number): str
     case 'text':
     case 'bytea':
     case 'jsonb':
+    case 'array':
       return ['break rows']
   }
 }
@@ -332,6 +362,11 @@ function storeSmallNumeric(
   ]
 }
 
+/** Longer values are refused, or collected in pieces as they arrive. */
+function longestInMemory(arena: BatchArena, maxFieldBytes: number): number {
+  return Math.min(maxFieldBytes, arena.largeBytes - 1)
+}
+
 function copyText(decoder: DecoderColumn, i: number, arena: BatchArena, maxFieldBytes: number): string[] {
   const version =
     decoder.wire === 'jsonb'
@@ -339,7 +374,7 @@ function copyText(decoder: DecoderColumn, i: number, arena: BatchArena, maxField
       : []
   return [
     // Measured as it arrived: a jsonb value with its version byte.
-    `if (length > ${Math.min(maxFieldBytes, arena.largeBytes - 1)}) break rows`,
+    `if (length > ${longestInMemory(arena, maxFieldBytes)}) break rows`,
     ...version,
     `if (end${i} + length > text${i}.length) {`,
     `c${i}.textEnd = end${i}`,

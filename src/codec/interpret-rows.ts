@@ -7,8 +7,10 @@ import { COPY_DATA_HEADER_BYTES } from '../model/copy-message.js'
 import { growText, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
 import type { DecodeRows, RowLimits } from './generate-row-decoder.js'
+import { dropElements } from './list-elements.js'
 import { STORED } from './numeric.js'
 import { storeField, storeNull } from './store-field.js'
+import { elementDecoder, NOT_STORED, storeList } from './store-list.js'
 import { WIRE_FORMATS } from './wire-format.js'
 
 /** Values up to this many bytes are copied in words of four; above, a native copy is faster. */
@@ -23,6 +25,7 @@ export function createRowInterpreter(
   const count = columns.length
   const leastRowBytes = 2 + 4 * count
   const longest = Math.min(maxFieldBytes, arena.largeBytes - 1)
+  const elements = decoders.map(elementDecoder)
   /** 0 where values have no fixed length. */
   const lengths = Int32Array.from(decoders, (decoder) => WIRE_FORMATS[decoder.wire].length ?? 0)
 
@@ -41,7 +44,13 @@ export function createRowInterpreter(
       } else {
         const bytesAfter = 4 * (count - i - 1)
         if (length < 0 || length > end - pos - bytesAfter) return -1
-        if (!column.variable) {
+        const element = elements[i] ?? null
+        if (element !== null) {
+          if (length > longest) return -1
+          const taken = storeList(element, column, row, bytes, view, pos, length)
+          if (taken === NOT_STORED) return -1
+          textBytes += taken
+        } else if (!column.variable) {
           if (lengths[i] !== 0 && length !== lengths[i]) return -1
           if (storeField(decoders[i]!, column, row, view, pos, length) !== STORED) return -1
         } else {
@@ -59,6 +68,7 @@ export function createRowInterpreter(
         pos += length
       }
       if (column.variable) column.offsets[row + 1] = column.textEnd
+      else if (column.elements !== null) column.offsets[row + 1] = column.elementCount
     }
     if (alone && pos !== end) return -1
     arena.rowCount++
@@ -79,7 +89,10 @@ export function createRowInterpreter(
       const next = inMessages ? decodeMessage(bytes, view, pos, end) : decodeRow(bytes, view, pos, end, false)
       if (next === -1) {
         // What the row left behind is overwritten: text ends where the complete rows say.
-        for (const column of columns) if (column.variable) column.textEnd = column.offsets[arena.rowCount]!
+        for (const column of columns) {
+          if (column.variable) column.textEnd = column.offsets[arena.rowCount]!
+          else if (column.elements !== null) dropElements(column, column.offsets[arena.rowCount]!)
+        }
         break
       }
       pos = next

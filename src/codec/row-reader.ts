@@ -14,8 +14,10 @@
 import { DecodeError, TrunklineError, type ErrorContext } from '../model/error.js'
 import { appendPiece, growText, type ArenaColumn, type BatchArena } from './batch-arena.js'
 import type { DecoderColumn } from './decoder-column.js'
+import { elementBytes, roomForElements } from './list-elements.js'
 import { MALFORMED, MAX_NUMERIC_BYTES, STORED } from './numeric.js'
 import { storeField, storeNull } from './store-field.js'
+import { DIMENSION_BYTES, elementDecoder, LIST_HEAD_BYTES, UNKNOWN_FLAGS } from './store-list.js'
 import { WIRE_FORMATS } from './wire-format.js'
 
 const SIGNATURE = Uint8Array.of(0x50, 0x47, 0x43, 0x4f, 0x50, 0x59, 0x0a, 0xff, 0x0d, 0x0a, 0x00)
@@ -25,9 +27,23 @@ const CRITICAL_FLAGS = 0xffff0000
 /** A header extension is skipped, whatever its length, but one this long is no header of ours. */
 const MAX_EXTENSION_BYTES = 1024 * 1024
 const NULL_LENGTH = -1
+/** MAXDIM. */
+const MAX_DIMENSIONS = 6
 
 /** What the next bytes are. */
-type Expects = 'header' | 'extension' | 'row' | 'length' | 'field' | 'text' | 'end'
+type Expects =
+  | 'header'
+  | 'extension'
+  | 'row'
+  | 'length'
+  | 'field'
+  | 'text'
+  | 'listHead'
+  | 'dimension'
+  | 'elementLength'
+  | 'element'
+  | 'elementText'
+  | 'end'
 
 export interface RowReader {
   /** Reads to the end of the piece or of a row, whichever comes first, and returns how far. @throws what CopyDecoder.write does */
@@ -58,8 +74,12 @@ export function createRowReader(
   let length = 0
   let versionPending = false
   let textInPieces = false
-  /** Where the present field starts in the stream. */
+  /** Where the present field, or the present element of a list, starts in the stream. */
   let fieldOffset = 0
+  const elementDecoders = decoders.map(elementDecoder)
+  /** Bytes and elements still to come of the list. */
+  let listBytes = 0
+  let elementsLeft = 0
 
   /** The head of something small that the last piece ended inside of. */
   let held = new Uint8Array(64)
@@ -120,6 +140,21 @@ export function createRowReader(
           if (gather(bytes, view, position, end, length) && readField()) return position
           break
         case 'text':
+          if (readText(bytes, end)) return position
+          break
+        case 'listHead':
+          if (gather(bytes, view, position, end, LIST_HEAD_BYTES) && readListHead()) return position
+          break
+        case 'dimension':
+          if (gather(bytes, view, position, end, DIMENSION_BYTES) && readDimension()) return position
+          break
+        case 'elementLength':
+          if (gather(bytes, view, position, end, 4) && readElementLength()) return position
+          break
+        case 'element':
+          if (gather(bytes, view, position, end, length) && readElement()) return position
+          break
+        case 'elementText':
           if (readText(bytes, end)) return position
           break
         case 'end':
@@ -186,7 +221,7 @@ export function createRowReader(
     if (length < 0) throw malformed(`its length is ${length}`)
     // Generated code may have marked the row null before it left it to us.
     if (column.hasNull) column.validity[row >> 3]! |= 1 << (row & 7)
-    if (column.variable) {
+    if (column.variable || column.elements !== null) {
       if (length > maxFieldBytes) {
         throw new TrunklineError(
           'FIELD_TOO_LARGE',
@@ -197,14 +232,31 @@ export function createRowReader(
           },
         )
       }
-      versionPending = decoder.wire === 'jsonb'
-      if (versionPending && length < 2) throw malformed('it is empty')
-      remaining = length
+      if (column.elements !== null) {
+        if (length < LIST_HEAD_BYTES) throw malformed(`its length is ${length}`)
+        listBytes = length - LIST_HEAD_BYTES
+        expects = 'listHead'
+        return false
+      }
+      beginText(decoder)
       textInPieces = length >= arena.largeBytes
       if (length === 0) return endText(column)
       expects = 'text'
       return false
     }
+    checkLength(decoder)
+    expects = 'field'
+    return false
+  }
+
+  function beginText(decoder: DecoderColumn): void {
+    versionPending = decoder.wire === 'jsonb'
+    if (versionPending && length < 2) throw malformed('it is empty')
+    remaining = length
+  }
+
+  /** Of a value that is no text. */
+  function checkLength(decoder: DecoderColumn): void {
     const expected = WIRE_FORMATS[decoder.wire].length
     if (expected !== null ? length !== expected : length > MAX_NUMERIC_BYTES) {
       throw malformed(
@@ -212,24 +264,104 @@ export function createRowReader(
       )
     }
     if (length === 0) throw malformed('it is empty')
-    expects = 'field'
+  }
+
+  function readListHead(): boolean {
+    const dimensions = source.getInt32(sourcePos)
+    const flags = source.getInt32(sourcePos + 4)
+    if ((flags & UNKNOWN_FLAGS) !== 0) throw malformed(`its flags are ${flags}`)
+    if (dimensions < 0 || dimensions > MAX_DIMENSIONS) throw malformed(`it has ${dimensions} dimensions`)
+    if (dimensions > 1) throw severalDimensions(dimensions)
+    if (dimensions === 1 && listBytes < DIMENSION_BYTES) throw malformed('it ends in its head')
+    elementsLeft = 0
+    if (dimensions === 0) return endElements()
+    listBytes -= DIMENSION_BYTES
+    expects = 'dimension'
     return false
   }
 
-  function readField(): boolean {
-    const decoder = decoders[field]!
-    const column = columns[field]!
-    const stored = storeField(decoder, column, arena.rowCount, source, sourcePos, length)
-    if (stored === MALFORMED) throw malformed('its bytes are not of that type')
-    if (stored !== STORED) {
-      if (decoder.unrepresentable === 'error') throw unrepresentable(decoder)
-      storeNull(column, arena.rowCount)
+  function readDimension(): boolean {
+    elementsLeft = source.getInt32(sourcePos)
+    if (elementsLeft < 0 || elementsLeft > listBytes / 4) {
+      throw malformed(`it has ${listBytes} bytes for ${elementsLeft} elements`)
     }
+    return nextElement()
+  }
+
+  function nextElement(): boolean {
+    if (elementsLeft === 0) return endElements()
+    expects = 'elementLength'
+    return false
+  }
+
+  function readElementLength(): boolean {
+    const column = columns[field]!
+    const decoder = elementDecoders[field]!
+    // One by one, as they arrive: the number of elements is only what the bytes say.
+    const elements = roomForElements(column, 1)
+    const index = column.elementCount
+    fieldOffset = offsetOf(position)
+    length = source.getInt32(sourcePos)
+    listBytes -= 4
+    if (length === NULL_LENGTH) {
+      storeNull(elements, index)
+      return endElement()
+    }
+    if (length < 0) throw malformed(`the length of an element is ${length}`)
+    listBytes -= length
+    if (listBytes < 4 * (elementsLeft - 1)) throw malformed('its elements are longer than it is')
+    if (elements.hasNull) elements.validity[index >> 3]! |= 1 << (index & 7)
+    if (!elements.variable) {
+      checkLength(decoder)
+      expects = 'element'
+      return false
+    }
+    beginText(decoder)
+    textInPieces = false
+    if (length === 0) return endElement()
+    expects = 'elementText'
+    return false
+  }
+
+  function readElement(): boolean {
+    const column = columns[field]!
+    const decoder = elementDecoders[field]!
+    storeOrNull(decoder, column.elements!, column.elementCount)
+    return endElement()
+  }
+
+  function endElement(): boolean {
+    const column = columns[field]!
+    const elements = column.elements!
+    column.elementCount++
+    if (elements.variable) elements.offsets[column.elementCount] = elements.textEnd
+    elementsLeft--
+    return nextElement()
+  }
+
+  function endElements(): boolean {
+    const column = columns[field]!
+    if (listBytes !== 0) throw malformed(`${listBytes} bytes follow its last element`)
+    arena.usedBytes += elementBytes(column, column.offsets[arena.rowCount]!)
+    return endField(column)
+  }
+
+  function readField(): boolean {
+    storeOrNull(decoders[field]!, columns[field]!, arena.rowCount)
     return endField()
   }
 
+  function storeOrNull(decoder: DecoderColumn, column: ArenaColumn, row: number): void {
+    const stored = storeField(decoder, column, row, source, sourcePos, length)
+    if (stored === MALFORMED) throw malformed('its bytes are not of that type')
+    if (stored === STORED) return
+    if (decoder.unrepresentable === 'error') throw unrepresentable(decoder)
+    storeNull(column, row)
+  }
+
   function readText(bytes: Uint8Array, end: number): boolean {
-    const column = columns[field]!
+    const ofList = expects === 'elementText'
+    const column = ofList ? columns[field]!.elements! : columns[field]!
     let pos = position
     if (versionPending) {
       const version = bytes[pos]!
@@ -248,7 +380,7 @@ export function createRowReader(
     }
     remaining -= taken
     position = pos + taken
-    return remaining === 0 && endText(column)
+    return remaining === 0 && (ofList ? endElement() : endText(column))
   }
 
   function endText(column: ArenaColumn): boolean {
@@ -258,6 +390,7 @@ export function createRowReader(
 
   function endField(column: ArenaColumn = columns[field]!): boolean {
     if (column.variable) column.offsets[arena.rowCount + 1] = column.textEnd
+    else if (column.elements !== null) column.offsets[arena.rowCount + 1] = column.elementCount
     field++
     expects = 'length'
     return field === columns.length && endRow()
@@ -283,9 +416,10 @@ export function createRowReader(
 
   function malformed(what: string): DecodeError {
     const { name } = columns[field]!.field
-    const { wire } = decoders[field]!
+    const { wire, elementWire } = decoders[field]!
+    const format = elementWire === undefined ? `a ${wire}` : `an ${wire} of ${elementWire}`
     return new DecodeError(
-      `${stream}, field ${name}, row ${rowNumber()}: a ${wire} value cannot be decoded, ${what}.`,
+      `${stream}, field ${name}, row ${rowNumber()}: ${format} value cannot be decoded, ${what}.`,
       context(),
     )
   }
@@ -304,6 +438,17 @@ export function createRowReader(
       `${stream}, field ${decoder.name}, row ${rowNumber()}: a value does not fit ${landing}.`,
       {
         hint: `Land it as text or as null with \`${option}: text\` or \`${option}: null\`, or give the column a wider type under \`types\`.`,
+        context: context(),
+      },
+    )
+  }
+
+  function severalDimensions(dimensions: number): TrunklineError {
+    return new TrunklineError(
+      'VALUE_UNREPRESENTABLE',
+      `${stream}, field ${columns[field]!.field.name}, row ${rowNumber()}: an array of ${dimensions} dimensions is no list.`,
+      {
+        hint: 'Remove its entry under `types`: without one the column lands as JSON, which keeps every dimension.',
         context: context(),
       },
     )

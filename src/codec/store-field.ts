@@ -71,6 +71,7 @@ export function storeField(
     case 'text':
     case 'bytea':
     case 'jsonb':
+    case 'array':
       return MALFORMED
   }
 }
@@ -79,7 +80,7 @@ export function storeField(
 export function storeNull(column: ArenaColumn, row: number): void {
   column.hasNull = true
   column.validity[row >> 3]! &= ~(1 << (row & 7))
-  if (column.variable) return
+  if (column.variable || column.elements !== null) return
   if (column.width === null) column.bits[row >> 3]! &= ~(1 << (row & 7))
   else if (column.width === 2) column.halves[row] = 0
   else {

@@ -28,22 +28,32 @@ export const WIRE_FORMATS: Record<WireFormat, WireEntry> = {
   text: { length: null, lands: ['text', 'json', 'binary'] },
   bytea: { length: null, lands: ['binary'] },
   jsonb: { length: null, lands: ['json', 'text'] },
+  array: { length: null, lands: ['list'] },
 }
 
 /** @throws INTERNAL for a wire format that cannot become the column's type: a plan that is wrong, not data. */
 export function assertDecodable(column: DecoderColumn): void {
-  const wire = WIRE_FORMATS[column.wire]
-  const type: ColumnType = column.type
   const fits =
+    landsAs(column.wire, column.type) &&
+    (column.type.kind !== 'list' ||
+      (column.elementWire !== undefined && landsAs(column.elementWire, column.type.element)))
+  if (!fits) {
+    const { wire, elementWire } = column
+    const bytes = elementWire === undefined ? wire : `${wire} of ${elementWire}`
+    throw new TrunklineError(
+      'INTERNAL',
+      `Column ${column.name} cannot be decoded: ${bytes} does not land as ${JSON.stringify(column.type)}.`,
+      { context: { field: column.name } },
+    )
+  }
+}
+
+function landsAs(format: WireFormat, type: ColumnType): boolean {
+  const wire = WIRE_FORMATS[format]
+  return (
     wire.lands.includes(type.kind) &&
     (wire.bits === undefined || !('bits' in type) || type.bits === wire.bits) &&
     (type.kind !== 'decimal' ||
       (type.precision >= 1 && type.precision <= 38 && type.scale >= 0 && type.scale <= type.precision))
-  if (!fits) {
-    throw new TrunklineError(
-      'INTERNAL',
-      `Column ${column.name} cannot be decoded: ${column.wire} does not land as ${JSON.stringify(type)}.`,
-      { context: { field: column.name } },
-    )
-  }
+  )
 }

@@ -5,7 +5,7 @@
  * Every method rejects with a TrunklineError; whatever waits takes an AbortSignal and rejects with its reason.
  */
 import type { Batch } from '../batch/batch.js'
-import type { DecoderColumn, WireFormat } from '../codec/decoder-column.js'
+import type { DecoderColumn, ElementWire, WireFormat } from '../codec/decoder-column.js'
 import type { Catalog, CatalogStream } from '../model/catalog.js'
 import type { SourcePosition } from '../model/checkpoint.js'
 import type { SourcePressure } from '../model/source-pressure.js'
@@ -361,6 +361,8 @@ export interface ReadColumn {
   /** SELECT expression: the quoted column, or what renders it as text or JSON. */
   readonly expression: string
   readonly wire: WireFormat
+  /** Of an array that lands as a list. */
+  readonly elementWire?: ElementWire
   readonly unrepresentable: 'error' | 'null'
   /** What the mapping cannot keep, as a sentence; null when it keeps everything. */
   readonly loss: string | null

@@ -1,6 +1,6 @@
 /** COPY BINARY written by hand, well-formed or not. */
-import type { DecoderColumn, WireFormat } from '../../src/codec/decoder-column.js'
-import type { ColumnType } from '../../src/model/column-type.js'
+import type { DecoderColumn, ElementWire } from '../../src/codec/decoder-column.js'
+import type { ElementType } from '../../src/model/column-type.js'
 
 export const HEADER = Buffer.concat([Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)])
 export const TRAILER = Buffer.from([0xff, 0xff])
@@ -60,15 +60,34 @@ export function numeric(parts: {
   return bytes
 }
 
+/** array_send's form of a one-dimensional array, or of an empty one. */
+export function encodeArray(
+  elements: readonly RawField[],
+  parts: { readonly lowerBound?: number; readonly oid?: number } = {},
+): Buffer {
+  const flags = elements.includes(null) ? 1 : 0
+  const head = [int32(elements.length === 0 ? 0 : 1), int32(flags), int32(parts.oid ?? 23)]
+  if (elements.length > 0) head.push(int32(elements.length), int32(parts.lowerBound ?? 1))
+  return Buffer.concat([...head, ...elements.map(encodeField)])
+}
+
+/** A column whose values could also be elements. */
+export type ElementColumn = DecoderColumn & { readonly wire: ElementWire; readonly type: ElementType }
+
+/** The column of lists of what the column has. */
+export function listOf(column: ElementColumn): DecoderColumn {
+  return { ...column, wire: 'array', elementWire: column.wire, type: { kind: 'list', element: column.type } }
+}
+
 /** A column to decode, of the type its wire format lands as. */
 export function decoderColumn(
-  wire: WireFormat,
+  wire: ElementWire,
   options: {
     readonly name?: string
-    readonly type?: ColumnType
+    readonly type?: ElementType
     readonly unrepresentable?: 'error' | 'null'
   } = {},
-): DecoderColumn {
+): ElementColumn {
   return {
     name: options.name ?? 'x',
     wire,
@@ -78,7 +97,7 @@ export function decoderColumn(
   }
 }
 
-const TYPES: Record<WireFormat, ColumnType> = {
+const TYPES: Record<ElementWire, ElementType> = {
   bool: { kind: 'bool' },
   int2: { kind: 'int', bits: 16 },
   int4: { kind: 'int', bits: 32 },

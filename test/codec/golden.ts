@@ -1,6 +1,7 @@
 /** Bytes that PostgreSQL 12, 15 and 18 send alike for one query, and what they mean. */
-import type { DecoderColumn, WireFormat } from '../../src/codec/decoder-column.js'
-import type { ColumnType } from '../../src/model/column-type.js'
+import type { ElementWire } from '../../src/codec/decoder-column.js'
+import type { ElementType } from '../../src/model/column-type.js'
+import type { ElementColumn } from './encode-copy.js'
 
 export const GOLDEN_SQL = `SELECT * FROM (VALUES
   (true, 258::int2, -2::int4, 72623859790382856::int8, 4026531840::oid, -1.5::float4, 3.141592653589793::float8,
@@ -32,7 +33,7 @@ export const GOLDEN_BYTES: Uint8Array = Uint8Array.from(
   ),
 )
 
-const column = (name: string, wire: WireFormat, type: ColumnType): DecoderColumn => ({
+const column = (name: string, wire: ElementWire, type: ElementType): ElementColumn => ({
   name,
   type,
   wire,
@@ -40,7 +41,7 @@ const column = (name: string, wire: WireFormat, type: ColumnType): DecoderColumn
   unrepresentable: 'error',
 })
 
-export const GOLDEN_COLUMNS: readonly DecoderColumn[] = [
+export const GOLDEN_COLUMNS: readonly ElementColumn[] = [
   column('flag', 'bool', { kind: 'bool' }),
   column('small', 'int2', { kind: 'int', bits: 16 }),
   column('medium', 'int4', { kind: 'int', bits: 32 }),

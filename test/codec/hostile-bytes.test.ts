@@ -6,9 +6,12 @@ import { TrunklineError } from '../../src/model/error.js'
 import { decodeAll, textsOf } from './capture.js'
 import {
   decoderColumn,
+  encodeArray,
   encodeCopy,
   encodeRow,
   HEADER,
+  int32,
+  listOf,
   numeric,
   TRAILER,
   type RawField,
@@ -128,6 +131,63 @@ describe('bytes that were changed', () => {
   })
 })
 
+describe('the bytes of an array', () => {
+  it('of any head and any elements: both decoders come to the same end, whatever pieces they come in', () => {
+    const part: fc.Arbitrary<Uint8Array> = fc.oneof(
+      { weight: 4, arbitrary: fc.constant(int32(-1)) },
+      {
+        weight: 4,
+        arbitrary: fc
+          .uint8Array({ maxLength: 20 })
+          .map((bytes) => Buffer.concat([int32(bytes.length), bytes])),
+      },
+      { weight: 1, arbitrary: fc.uint8Array({ maxLength: 9 }) },
+      { weight: 1, arbitrary: fc.integer().map(int32) },
+    )
+    const field: fc.Arbitrary<RawField> = fc
+      .record({
+        dimensions: fc.oneof({ weight: 6, arbitrary: fc.constant(1) }, fc.integer({ min: -1, max: 8 })),
+        flags: fc.oneof({ weight: 6, arbitrary: fc.nat(1) }, fc.integer()),
+        parts: fc.array(part, { maxLength: 6 }),
+        count: fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, fc.integer(), fc.nat(8)),
+        cut: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.nat(30)),
+      })
+      .map(({ dimensions, flags, parts, count, cut }) => {
+        const head = [dimensions, flags, 25, ...(dimensions === 0 ? [] : [count ?? parts.length, 1])]
+        const bytes = Buffer.concat([...head.map(int32), ...parts])
+        return bytes.subarray(0, Math.max(0, bytes.length - cut))
+      })
+    let refused = 0
+    let taken = 0
+    for (const column of GOLDEN_COLUMNS) {
+      const columns = [
+        decoderColumn('text'),
+        { ...listOf(column), unrepresentable: 'null' as const },
+        listOf(decoderColumn('int4')),
+      ]
+      const text = Buffer.from('text')
+      const numbers = encodeArray([int32(1), null])
+      fc.assert(
+        fc.property(field, cutsWithin(150), (value, cuts) => {
+          const good = encodeRow([text, null, numbers])
+          const row = encodeRow([text, value, numbers])
+          const bytes = Buffer.concat([HEADER, good, row, good, TRAILER])
+          const outcome = decodeBothWays(
+            columns,
+            bytes,
+            cuts.filter((cut) => cut <= bytes.length),
+          )
+          if ('code' in outcome) refused++
+          else taken++
+        }),
+        { numRuns: 150 },
+      )
+    }
+    expect(refused).toBeGreaterThan(100)
+    expect(taken).toBeGreaterThan(100)
+  })
+})
+
 describe('well-formed bytes', () => {
   it('of any columns and values, in any pieces and batches, are decoded alike both ways', () => {
     const value = (column: DecoderColumn): fc.Arbitrary<Uint8Array> => {
@@ -166,12 +226,26 @@ describe('well-formed bytes', () => {
           return fc.string({ unit: 'binary', maxLength: 150 }).map((text) => Buffer.from(text))
         case 'jsonb':
           return fc.json().map((text) => Buffer.from(`\x01${text}`))
+        case 'array': {
+          const { name, type } = column
+          if (type.kind !== 'list' || column.elementWire === undefined) throw new Error(`${name} is no list`)
+          const element = value({ ...column, type: type.element, wire: column.elementWire })
+          return fc
+            .array(fc.option(element, { freq: 4 }), { maxLength: 12 })
+            .map((elements) => encodeArray(elements))
+        }
       }
     }
     const table = fc
-      .uniqueArray(fc.nat(GOLDEN_COLUMNS.length - 1), { minLength: 1, maxLength: 6 })
+      .uniqueArray(fc.nat(2 * GOLDEN_COLUMNS.length - 1), { minLength: 1, maxLength: 6 })
       .map((picked) =>
-        picked.map((index): DecoderColumn => ({ ...GOLDEN_COLUMNS[index]!, unrepresentable: 'null' })),
+        picked.map((index): DecoderColumn => {
+          const column = GOLDEN_COLUMNS[index % GOLDEN_COLUMNS.length]!
+          return {
+            ...(index < GOLDEN_COLUMNS.length ? column : listOf(column)),
+            unrepresentable: 'null',
+          }
+        }),
       )
       .chain((columns) =>
         fc.record({
