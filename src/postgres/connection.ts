@@ -5,6 +5,8 @@ import type { ConnectionObserver, StatementWatch } from './connection-observer.j
 import { watchStatement } from './connection-observer.js'
 import type { ConnectionSettings } from './connection-settings.js'
 import { CopyExchange } from './copy-exchange.js'
+import { CopyInWriter } from './copy-in.js'
+import type { CopyIn, CopyInOptions } from './copy-in.js'
 import { QueryExchange } from './query-exchange.js'
 import type { QueryRequest } from './query-exchange.js'
 import { RowStreamReader } from './row-stream.js'
@@ -12,6 +14,7 @@ import type { Exchange, RowStream, RowStreamOptions } from './row-stream.js'
 import { toTrunklineError } from './sqlstate.js'
 import type { Wire } from './wire.js'
 
+export type { CopyIn, CopyInOptions } from './copy-in.js'
 export type { RowStream, RowStreamOptions } from './row-stream.js'
 
 export interface ResultColumn {
@@ -56,6 +59,11 @@ export interface Connection extends AsyncDisposable {
   copyOut(sql: string, options: RowStreamOptions): Promise<RowStream>
   /** The same for the rows of a SELECT in binary format; through a cursor only in a transaction. */
   queryRows(request: QueryRequest, options: RowStreamOptions): Promise<RowStream>
+  /**
+   * Starts a COPY … FROM STDIN; until it has ended nothing else can run here. By the simple protocol: only for text of our own, and
+   * quoted names in it. Settles when the server takes rows, which is after it has its locks.
+   */
+  copyIn(sql: string, options: CopyInOptions): Promise<CopyIn>
   /** Asks the server, on a connection of its own, to cancel what runs here. Never fails: it is a request, not a promise. */
   cancel(): Promise<void>
   close(): Promise<void>
@@ -169,12 +177,30 @@ export class PostgresConnection implements Connection {
     return this.#streamRows(() => new QueryExchange(request), options)
   }
 
+  async copyIn(sql: string, options: CopyInOptions): Promise<CopyIn> {
+    return this.#takeWire((hooks) => {
+      const writer = new CopyInWriter(this.#session.wire, options, hooks)
+      return { begun: writer, start: () => writer.start(sql) }
+    })
+  }
+
   #streamRows(exchange: () => Exchange, options: RowStreamOptions): Promise<RowStream> {
+    return this.#takeWire((hooks) => {
+      const reader = new RowStreamReader(this.#session.wire, exchange(), options, hooks)
+      return { begun: reader, start: () => reader.start() }
+    })
+  }
+
+  /** The socket is theirs from `start` on, until they say that it ended or was left. */
+  #takeWire<Begun>(
+    make: (hooks: { onEnd: (failure: Error | null) => void; onAbandon: () => void }) => {
+      readonly begun: Begun
+      readonly start: () => Promise<void>
+    },
+  ): Promise<Begun> {
     return this.#inTurn(async () => {
-      const asked = exchange()
-      this.#copying = true
       const watch = this.#watchStatement('copy')
-      const reader = new RowStreamReader(this.#session.wire, asked, options, {
+      const { begun, start } = make({
         onEnd: (failure) => {
           this.#copying = false
           watch.ended(failure)
@@ -183,14 +209,15 @@ export class PostgresConnection implements Connection {
           this.#abandon()
         },
       })
+      this.#copying = true
       try {
-        await reader.start()
+        await start()
       } catch (error) {
         this.#copying = false
         watch.ended(error)
         throw error
       }
-      return reader
+      return begun
     })
   }
 

@@ -99,8 +99,11 @@ export class CopyExchange implements Exchange {
   }
 }
 
-/** int8 overall format, int16 number of columns, int16 format of each; all are text (0) or all binary (1). */
-function assertCopyFormat(frame: Buffer): void {
+/**
+ * Of a message that begins a COPY, either way: int8 overall format, int16 number of columns, int16 format of each; all are text (0)
+ * or all binary (1). @throws DECODE_FAILED
+ */
+export function assertCopyFormat(frame: Buffer): void {
   const overall = frame[5]
   const columns = frame.length >= 8 ? frame.readUInt16BE(6) : -1
   let valid = (overall === 0 || overall === 1) && frame.length === 8 + 2 * columns

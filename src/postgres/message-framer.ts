@@ -228,6 +228,18 @@ export function readServerMessage(frame: Buffer): {
   message: string
   hint: string | null
 } {
+  const fields = readMessageFields(frame)
+  return {
+    // V is never translated; S is what servers before 9.6 and some poolers send.
+    severity: fields.get('V') ?? fields.get('S') ?? 'ERROR',
+    sqlstate: fields.get('C') ?? 'XX000',
+    message: fields.get('M') ?? '',
+    hint: fields.get('H') ?? null,
+  }
+}
+
+/** All of them by their letters; D and W can quote rows. */
+export function readMessageFields(frame: Buffer): ReadonlyMap<string, string> {
   const fields = new Map<string, string>()
   let at = HEADER_BYTES
   while (at < frame.length && frame[at] !== 0) {
@@ -237,13 +249,7 @@ export function readServerMessage(frame: Buffer): {
     fields.set(field, frame.toString('utf8', at + 1, end))
     at = end + 1
   }
-  return {
-    // V is never translated; S is what servers before 9.6 and some poolers send.
-    severity: fields.get('V') ?? fields.get('S') ?? 'ERROR',
-    sqlstate: fields.get('C') ?? 'XX000',
-    message: fields.get('M') ?? '',
-    hint: fields.get('H') ?? null,
-  }
+  return fields
 }
 
 /** Reads a zero-terminated string of a frame's body. */

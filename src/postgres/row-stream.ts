@@ -9,6 +9,8 @@ import { DecodeError, TrunklineError } from '../model/error.js'
 import { MessageType, readServerMessage } from './message-framer.js'
 import { isFatal, toTrunklineError } from './sqlstate.js'
 import type { ServerMessage } from './sqlstate.js'
+import { watchForStall } from './stall-watch.js'
+import type { StallOptions } from './stall-watch.js'
 import type { Wire, WireConsumer } from './wire.js'
 
 type Visit = (bytes: Uint8Array, start: number, end: number) => void
@@ -33,12 +35,8 @@ export interface RowStream {
   abandon(): void
 }
 
-export interface RowStreamOptions {
+export interface RowStreamOptions extends StallOptions {
   readonly signal?: AbortSignal
-  /** Longest silence of the server while somebody waits for it. */
-  readonly stallTimeoutMs: number
-  /** Asked when it is reached: true gives the server as much time again. It may be sorting before its first row. */
-  readonly isAlive?: () => Promise<boolean>
 }
 
 /** What was asked of the server, and which messages answer it: a table of states. */
@@ -78,9 +76,6 @@ interface Waiter {
   readonly reject: (error: Error) => void
 }
 
-/** Stalls are looked for this many times per timeout. */
-const STALL_CHECKS = 4
-
 export class RowStreamReader implements RowStream, WireConsumer {
   rows: number | null = null
   readonly rowType: number
@@ -97,7 +92,7 @@ export class RowStreamReader implements RowStream, WireConsumer {
   #closeError: Error | null = null
   #visited = false
   #visitFailed = false
-  #watchdog: NodeJS.Timeout | null = null
+  #stopWatch: (() => void) | null = null
 
   /**
    * @param hooks - onEnd: the wire is `pg`'s again, after success or a failure; onAbandon: the rows were left and the socket is gone.
@@ -298,52 +293,18 @@ export class RowStreamReader implements RowStream, WireConsumer {
   }
 
   #stopWatching(): void {
-    if (this.#watchdog !== null) clearInterval(this.#watchdog)
-    this.#watchdog = null
+    this.#stopWatch?.()
+    this.#stopWatch = null
   }
 
-  /** Looks now and then whether bytes came; asks `isAlive` only after a whole timeout of silence in which we were waiting. */
   #watch(): void {
-    if (this.#watchdog !== null) return
-    let seen = this.#wire.bytesReceived
-    let silent = 0
-    let asking = false
-    const check = (): void => {
-      if (this.#waiter === null || this.#wire.bytesReceived !== seen) {
-        seen = this.#wire.bytesReceived
-        silent = 0
-        return
-      }
-      silent += 1
-      if (silent < STALL_CHECKS) return
-      if (asking || this.#options.isAlive === undefined) {
-        // The question itself went unanswered for as long.
-        this.#abandonWith(this.#stalled())
-        return
-      }
-      asking = true
-      silent = 0
-      this.#options.isAlive().then(
-        (alive) => {
-          asking = false
-          if (!alive && this.#wire.bytesReceived === seen) this.#abandonWith(this.#stalled())
-        },
-        () => {
-          this.#abandonWith(this.#stalled())
-        },
-      )
-    }
-    this.#watchdog = setInterval(check, Math.max(1, this.#options.stallTimeoutMs / STALL_CHECKS))
-    this.#watchdog.unref()
-  }
-
-  #stalled(): TrunklineError {
-    return new TrunklineError(
-      'CONNECTION_STALLED',
-      `The server sent nothing for ${Math.round(this.#options.stallTimeoutMs / 1000)} seconds.`,
-      {
-        hint: 'The network may have dropped the connection, or the server is stuck; limits.stall_timeout sets how long to wait.',
+    this.#stopWatch ??= watchForStall({
+      ...this.#options,
+      isWaiting: () => this.#waiter !== null,
+      progress: () => this.#wire.bytesReceived,
+      onStall: (error) => {
+        this.#abandonWith(error)
       },
-    )
+    })
   }
 }

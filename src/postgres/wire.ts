@@ -123,6 +123,16 @@ export class Wire extends PgConnection {
     this.stream.write(bytes)
   }
 
+  /** The same for several pieces in one go; `sent` is called when they are free for reuse, also where the socket failed. */
+  sendPieces(pieces: readonly Uint8Array[], sent: () => void): void {
+    this.stream.cork()
+    pieces.forEach((piece, index) => {
+      if (index === pieces.length - 1) this.stream.write(piece, sent)
+      else this.stream.write(piece)
+    })
+    this.stream.uncork()
+  }
+
   /** Takes over what arrives, between two messages and only there. */
   attach(consumer: WireConsumer): void {
     if (this.#consumer !== null || !this.#framer.aligned || this.#held !== null) {
