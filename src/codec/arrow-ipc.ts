@@ -16,6 +16,7 @@ import {
   schemaTable,
   type Block,
 } from './arrow/message.js'
+import type { Compress } from './compression/compressor.js'
 
 export type ArrowFraming = 'file' | 'stream'
 
@@ -27,14 +28,21 @@ export interface ArrowEncoder {
   end(): Iterable<readonly Uint8Array[]>
 }
 
+export interface ArrowOptions {
+  readonly framing: ArrowFraming
+  /** Of the schema. */
+  readonly metadata?: Readonly<Record<string, string>>
+  /** Zstandard, of each buffer. */
+  readonly compress?: Compress | null
+}
+
 const MAGIC = new TextEncoder().encode('ARROW1')
 /** Everything begins at a multiple of 8. */
 const MAGIC_BYTES = 8
 
-/** `metadata`: of the schema. */
 export function createArrowEncoder(
   fields: readonly Field[],
-  { framing, metadata = {} }: { readonly framing: ArrowFraming; readonly metadata?: Record<string, string> },
+  { framing, metadata = {}, compress = null }: ArrowOptions,
 ): ArrowEncoder {
   const schema = schemaTable(fields.map(toArrowField), metadata)
   const blocks: Block[] = []
@@ -51,7 +59,7 @@ export function createArrowEncoder(
     *add(rows) {
       if (rows.count === 0) return
       const opening = begin()
-      const { pieces, metadataBytes, bodyBytes } = encodeRecordBatch(rows)
+      const { pieces, metadataBytes, bodyBytes } = encodeRecordBatch(rows, compress)
       if (framing === 'file') blocks.push({ offset, metadataBytes, bodyBytes })
       offset += metadataBytes + bodyBytes
       yield [...opening, ...pieces]

@@ -51,6 +51,12 @@ const MARK_START = 0xef
 /** Together, on a line of their own, what ends the data for servers before 18. */
 const [BACKSLASH, POINT] = [0x5c, 0x2e]
 
+/** The column's name as the header says it, quotes aside. */
+export function headerText(name: string, { formulas }: CsvOptions): string {
+  const start = utf8.encode(name)[0]
+  return formulas === 'escape' && start !== undefined && FORMULA_STARTS.includes(start) ? `'${name}` : name
+}
+
 export function createCsvEncoder(fields: readonly Field[], options: CsvOptions): RowEncoder {
   const text = textForm(options)
   const names = fields.map(({ name }) => text.encode(utf8.encode(name)))

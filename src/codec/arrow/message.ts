@@ -7,6 +7,7 @@
  */
 import type { RowRange } from '../../batch/row-range.js'
 import { unreachable } from '../../model/column-type.js'
+import type { Compress } from '../compression/compressor.js'
 import { toArrowColumn, type ArrowColumn } from './column.js'
 import type { ArrowField, ArrowType } from './field.js'
 import {
@@ -57,11 +58,12 @@ export function encodeEndOfStream(): Uint8Array {
 }
 
 /** @throws what {@link toArrowColumn} throws */
-export function encodeRecordBatch(rows: RowRange): RecordBatchMessage {
+export function encodeRecordBatch(rows: RowRange, compress: Compress | null): RecordBatchMessage {
   const nodes: number[] = []
   const places: number[] = []
   const body = new Body()
-  const addBuffer = (bytes: Uint8Array | null): void => {
+  const addBuffer = (plain: Uint8Array | null): void => {
+    const bytes = plain === null || compress === null ? plain : compressed(plain, compress)
     places.push(body.bytes, bytes?.length ?? 0)
     if (bytes !== null) body.add(bytes)
   }
@@ -75,13 +77,27 @@ export function encodeRecordBatch(rows: RowRange): RecordBatchMessage {
   rows.batch.columns.forEach((_, index) => {
     addColumn(toArrowColumn(rows, index))
   })
-  const header = table(i64(rows.count), structs(2, nodes), structs(2, places))
+  const compression = compress === null ? null : table(u8(ZSTD))
+  const header = table(i64(rows.count), structs(2, nodes), structs(2, places), compression)
   const metadata = encapsulate(table(VERSION, u8(HEADER.recordBatch), header, i64(body.bytes)))
   return {
     pieces: [metadata, ...body.finish()],
     metadataBytes: metadata.length,
     bodyBytes: body.bytes,
   }
+}
+
+const ZSTD = 1
+const LENGTH_BYTES = 8
+
+/** i64 bytes of the buffer, then its frame; an empty buffer stays empty. */
+function compressed(bytes: Uint8Array, compress: Compress): Uint8Array {
+  if (bytes.length === 0) return bytes
+  const frame = compress([bytes])
+  const target = new Uint8Array(LENGTH_BYTES + frame.length)
+  new DataView(target.buffer).setBigInt64(0, BigInt(bytes.length), true)
+  target.set(frame, LENGTH_BYTES)
+  return target
 }
 
 /** The flatbuffer at the end of a file, which lists its record batches. */

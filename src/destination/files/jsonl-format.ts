@@ -1,0 +1,46 @@
+/** Rows as files of JSON Lines. */
+import { createJsonlEncoder } from '../../codec/jsonl.js'
+import type { Field } from '../../model/column-type.js'
+import { quoteName, quoteText } from '../duckdb/quote.js'
+import type { FileFormat } from './file-format.js'
+import { readTextCompression, refuseUnknownOptions, type FormatOptions } from './format-options.js'
+import { fromJson } from './scan-values.js'
+import { encodeTextFile } from './text-file.js'
+
+export const JSONL_OPTIONS = ['compression'] as const
+
+/** @throws CONFIG_UNKNOWN_KEY, CONFIG_INVALID */
+export async function createJsonlFormat(options: FormatOptions): Promise<FileFormat> {
+  refuseUnknownOptions('jsonl', options, JSONL_OPTIONS)
+  const compression = await readTextCompression('jsonl', options)
+  return {
+    name: 'jsonl',
+    suffix: `.jsonl${compression.suffix}`,
+    losses: (fields) =>
+      fields.some(
+        ({ type }) => type.kind === 'json' || (type.kind === 'list' && type.element.kind === 'json'),
+      )
+        ? ['the JSON document null and no document are both null']
+        : [],
+    encoder: (fields) => encodeTextFile(createJsonlEncoder(fields), compression),
+    scanSql: (fields, files) => scanJsonl(fields, files, compression.name),
+  }
+}
+
+/** Longer lines are an error of DuckDB's, which takes 16 MiB unless told otherwise and holds some lines of this length. */
+const MAX_LINE_BYTES = 64 * 1024 * 1024
+
+function scanJsonl(fields: readonly Field[], files: readonly string[], compression: string): string {
+  const read = fields.map(({ name, type }) => ({ name, ...fromJson(type, quoteName(name)) }))
+  const columns = read.map(({ name, readAs }) => `${quoteText(name)}: ${quoteText(readAs)}`)
+  const how = [
+    `[${files.map(quoteText).join(', ')}]`,
+    'auto_detect = false',
+    `format = 'newline_delimited'`,
+    `columns = {${columns.join(', ')}}`,
+    `compression = ${quoteText(compression === 'none' ? 'uncompressed' : compression)}`,
+    `maximum_object_size = ${MAX_LINE_BYTES}`,
+  ]
+  const values = read.map(({ name, expression }) => `${expression} AS ${quoteName(name)}`)
+  return `(SELECT ${values.join(', ')} FROM read_json(${how.join(', ')}))`
+}
