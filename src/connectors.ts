@@ -89,7 +89,11 @@ export async function openSource(
 /** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY, MODULE_MISSING */
 export async function openDestination(
   text: string,
-  options: { readonly logger?: Logger } = {},
+  options: {
+    readonly logger?: Logger
+    /** What a connection to a server is completed by; absent: that of the process. */
+    readonly env?: Environment
+  } = {},
 ): Promise<Destination> {
   const location = parseDestination(text)
   switch (location.format) {
@@ -97,8 +101,12 @@ export async function openDestination(
       const { createDuckDbDestination } = await import('./destination/duckdb/duckdb-destination.js')
       return createDuckDbDestination({ path: location.path, publish: location.publish, ...options })
     }
-    case 'postgresql':
-      throw notYet(location.format)
+    case 'postgresql': {
+      const { createPostgresDestination } = await import('./destination/postgres/postgres-destination.js')
+      const input: ConnectionInput = { url: location.url, options: {}, place: null }
+      const settings = await resolveSettings(input, options.env ?? process.env)
+      return createPostgresDestination({ settings, ...options })
+    }
     default:
       return openFiles(location, options)
   }
@@ -108,9 +116,13 @@ async function openFiles(
   location: FilesLocation,
   options: { readonly logger?: Logger },
 ): Promise<Destination> {
-  await openFormat(location)
-  await openStore(location, options.logger ?? silentLogger)
-  throw notYet(location.format)
+  const { createFilesDestination } = await import('./destination/files/files-destination.js')
+  return createFilesDestination({
+    format: await openFormat(location),
+    store: await openStore(location, options.logger ?? silentLogger),
+    limits: location.layout,
+    ...options,
+  })
 }
 
 /** How rows become a file. */
@@ -128,10 +140,12 @@ async function openFormat({ format }: FilesLocation): Promise<FileFormat> {
 }
 
 /** Where the files lie. */
-async function openStore({ format, place, options }: FilesLocation, logger: Logger): Promise<Store> {
+async function openStore({ place, options }: FilesLocation, logger: Logger): Promise<Store> {
   switch (place.kind) {
-    case 'folder':
-      throw notYet(format)
+    case 'folder': {
+      const { createLocalStore } = await import('./destination/stores/local-store.js')
+      return createLocalStore({ path: place.path })
+    }
     case 'bucket': {
       const { createS3Store } = await import('./destination/stores/s3-store.js')
       return createS3Store(readS3Options(place, options.store), { logger })
@@ -185,7 +199,12 @@ function requireDuckDb(location: DestinationLocation): DuckDbLocation {
 /** A run that holds a destination just now, where it tells; as far as that can be known from here, it still goes on. */
 export async function findRunInProgress(text: string): Promise<RunInProgress | null> {
   const location = parseDestination(text)
-  if (location.format !== 'duckdb') return null
+  if (location.format === 'postgresql') return null
+  if (location.format !== 'duckdb') {
+    const { findFilesRun } = await import('./destination/files/files-destination.js')
+    await using store = await openStore(location, silentLogger)
+    return await findFilesRun(store)
+  }
   const { path } = location
   const { isAlive } = await import('./destination/process-identity.js')
   const { readRunNote } = await import('./destination/duckdb/run-file.js')

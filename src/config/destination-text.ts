@@ -1,6 +1,7 @@
 /** DESTINATION as a person writes it, `FORMAT:LOCATION?option=value`, taken apart. */
 import { closestKey } from '../model/closest-name.js'
 import { TrunklineError } from '../model/error.js'
+import { parseSize } from './quantity.js'
 import { S3_OPTIONS } from './s3-options.js'
 
 export type DestinationLocation = DuckDbLocation | FilesLocation | PostgresLocation
@@ -15,8 +16,15 @@ export interface DuckDbLocation {
 export interface FilesLocation {
   readonly format: FileFormatName
   readonly place: FolderPlace | BucketPlace
-  /** By who reads them; their values are checked there. */
-  readonly options: Readonly<Record<OptionReader, Options>>
+  readonly layout: FileLayout
+  /** By who reads them, `format` how a file is encoded and `store` how the bucket is reached; their values are checked there. */
+  readonly options: Readonly<Record<'format' | 'store', Options>>
+}
+
+/** When a file is ended and the next one begun; absent: by default. */
+export interface FileLayout {
+  readonly maxFileBytes?: number
+  readonly maxFileRows?: number
 }
 
 export interface PostgresLocation {
@@ -39,8 +47,6 @@ export interface BucketPlace {
 
 export type FileFormatName = 'parquet' | 'arrow' | 'csv' | 'jsonl'
 type Options = Readonly<Record<string, string>>
-/** `layout`: how rows are divided into files; `format`: how a file is encoded; `store`: how the bucket is reached. */
-type OptionReader = 'layout' | 'format' | 'store'
 
 const FILE_FORMATS: readonly FileFormatName[] = ['parquet', 'arrow', 'csv', 'jsonl']
 const DUCKDB_SUFFIXES = ['.duckdb', '.ddb'] as const
@@ -119,18 +125,42 @@ function toPostgres(location: string): PostgresLocation {
 function toFiles(format: FileFormatName, location: string): FilesLocation {
   const { path, options } = splitOptions(location)
   const place = toPlace(format, path)
-  const known: Record<OptionReader, readonly string[]> = {
+  const known: Record<'layout' | 'format' | 'store', readonly string[]> = {
     layout: LAYOUT_OPTIONS,
     format: FORMAT_OPTIONS[format],
     store: place.kind === 'bucket' ? S3_OPTIONS : [],
   }
-  const sorted: Record<OptionReader, Record<string, string>> = { layout: {}, format: {}, store: {} }
+  const sorted: Record<keyof typeof known, Record<string, string>> = { layout: {}, format: {}, store: {} }
   for (const [key, value] of options) {
     const reader = (['layout', 'format', 'store'] as const).find((name) => known[name].includes(key))
     if (reader === undefined) throw unknownOption(format, place, key, Object.values(known).flat())
     sorted[reader][key] = value
   }
-  return { format, place, options: sorted }
+  return {
+    format,
+    place,
+    layout: readLayout(format, sorted.layout),
+    options: { format: sorted.format, store: sorted.store },
+  }
+}
+
+function readLayout(format: FileFormatName, { file_size: size, file_rows: rows }: Options): FileLayout {
+  const bytes = size === undefined ? undefined : parseSize(size)
+  if (bytes === null || bytes === 0) {
+    throw new TrunklineError('CONFIG_INVALID', `${format}: file_size must be a size.`, {
+      hint: 'Write file_size=256MiB, or 1GB.',
+    })
+  }
+  const count = rows === undefined ? undefined : /^[1-9]\d{0,14}$/.test(rows) ? Number(rows) : null
+  if (count === null) {
+    throw new TrunklineError('CONFIG_INVALID', `${format}: file_rows must be a number of rows.`, {
+      hint: 'Write file_rows=1000000.',
+    })
+  }
+  return {
+    ...(bytes === undefined ? {} : { maxFileBytes: bytes }),
+    ...(count === undefined ? {} : { maxFileRows: count }),
+  }
 }
 
 function toPlace(format: FileFormatName, location: string): FolderPlace | BucketPlace {

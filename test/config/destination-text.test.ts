@@ -18,15 +18,17 @@ test('a file name and the duckdb: form mean the same', () => {
 })
 
 test('files are told by their kind, and land in a folder or a bucket', () => {
-  expect(parseDestination('parquet:./lake?file_size=64MiB&compression=zstd')).toEqual({
+  expect(parseDestination('parquet:./lake?file_size=64MiB&compression=zstd&file_rows=1000')).toEqual({
     format: 'parquet',
     place: { kind: 'folder', path: './lake' },
-    options: { layout: { file_size: '64MiB' }, format: { compression: 'zstd' }, store: {} },
+    layout: { maxFileBytes: 64 * 2 ** 20, maxFileRows: 1000 },
+    options: { format: { compression: 'zstd' }, store: {} },
   })
   expect(parseDestination('JSONL:s3://my.bucket/some/prefix/?region=eu-central-1')).toEqual({
     format: 'jsonl',
     place: { kind: 'bucket', bucket: 'my.bucket', prefix: 'some/prefix' },
-    options: { layout: {}, format: {}, store: { region: 'eu-central-1' } },
+    layout: {},
+    options: { format: {}, store: { region: 'eu-central-1' } },
   })
   expect(parseDestination('csv:s3://bucket')).toMatchObject({
     place: { kind: 'bucket', bucket: 'bucket', prefix: '' },
@@ -56,6 +58,9 @@ test.each([
   ['csv:s3://bucket/a/../b', 'CONFIG_INVALID', 'csv:s3://BUCKET'],
   ['csv:dir?secret_key=geheim', 'CONFIG_UNKNOWN_KEY', 'Options: file_size'],
   ['csv:dir?region=eu', 'CONFIG_UNKNOWN_KEY', 'Options: file_size'],
+  ['csv:dir?file_size=much', 'CONFIG_INVALID', 'file_size=256MiB'],
+  ['csv:dir?file_size=0', 'CONFIG_INVALID', 'file_size=256MiB'],
+  ['csv:dir?file_rows=1.5', 'CONFIG_INVALID', 'file_rows=1000000'],
   ['csv:dir?filesize=1', 'CONFIG_UNKNOWN_KEY', 'Did you mean `file_size`?'],
   ['postgresql:u:geheim@h/d', 'CONFIG_INVALID', 'postgresql://user@host'],
   ['postgresqll://u:geheim@h/d', 'CONFIG_INVALID', 'Did you mean `postgresql:`?'],

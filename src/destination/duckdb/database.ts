@@ -11,8 +11,9 @@ import path from 'node:path'
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from '@duckdb/node-api'
 import { TrunklineError } from '../../model/error.js'
 import { isAlive } from '../process-identity.js'
+import { describeRun } from '../run-note.js'
 import { CATALOG, quoteName, quoteText } from './quote.js'
-import { describeRun, readRunNote } from './run-file.js'
+import { readRunNote } from './run-file.js'
 
 export type DuckDbApi = typeof import('@duckdb/node-api')
 

@@ -4,7 +4,8 @@
  */
 import { TrunklineError } from '../../model/error.js'
 import { isThisProcess } from '../process-identity.js'
-import { describeRun, readRunNote } from './run-file.js'
+import { describeRun } from '../run-note.js'
+import { readRunNote } from './run-file.js'
 
 /** On globalThis, because a bundle and an installed copy of this package are two modules in one process. */
 const REGISTRY = Symbol.for('trunkline.duckdb.open-files')

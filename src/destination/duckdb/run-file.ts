@@ -4,26 +4,10 @@
  * It informs and never decides: the lock is DuckDB's. A crashed run leaves it behind, and the next one replaces it.
  */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { type ShapeOf, literal, number, object, text } from '../../model/shape.js'
 import { thisProcess } from '../process-identity.js'
+import { formatRunNote, parseRunNote, type RunNote } from '../run-note.js'
 
 const REWRITE_AFTER_MS = 1000
-
-const runNote = object({
-  v: literal(1),
-  pid: number,
-  host: text,
-  /** When the process started, in milliseconds since 1970: tells a process from a later one of the same id. */
-  processStartedAt: number,
-  sync: text,
-  runId: text,
-  startedAt: text,
-  updatedAt: text,
-  rows: number,
-  committedStreams: number,
-})
-
-export type RunNote = ShapeOf<typeof runNote>
 
 export function runFilePath(file: string): string {
   return `${file}.trunkline-run.json`
@@ -32,15 +16,10 @@ export function runFilePath(file: string): string {
 /** Null where there is none, or none that can be read. */
 export async function readRunNote(file: string): Promise<RunNote | null> {
   try {
-    return runNote(JSON.parse(await readFile(runFilePath(file), 'utf8')), '')
+    return parseRunNote(await readFile(runFilePath(file), 'utf8'))
   } catch {
     return null
   }
-}
-
-/** `process 4711 on db1, syncing shop since 2026-01-01T00:00:00.000Z (120 rows so far)` */
-export function describeRun(note: RunNote): string {
-  return `process ${note.pid} on ${note.host}, syncing ${note.sync} since ${note.startedAt} (${note.rows} rows so far)`
 }
 
 /** Keeps the note of a run up to date. Never rejects: a run does not fail because it cannot be talked about. */
@@ -99,7 +78,7 @@ export class RunFile {
     const target = runFilePath(this.#file)
     const draft = `${target}.new`
     try {
-      await writeFile(draft, `${JSON.stringify(this.#note)}\n`, { mode: 0o600 })
+      await writeFile(draft, formatRunNote(this.#note), { mode: 0o600 })
       await rename(draft, target)
     } catch {
       await rm(draft, { force: true }).catch(() => undefined)

@@ -1,0 +1,352 @@
+/**
+ * A folder of this machine as a store. A file is written under `_trunkline/tmp`, flushed, and then moved to its name; one that
+ * must not be there yet is linked to its name, which fails where there is one. The folder that names it is flushed as well.
+ *
+ * Files are made for this user alone (0600), and so are folders (0700).
+ */
+import { randomUUID } from 'node:crypto'
+import type { Dirent } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+import { link, mkdir, open, readFile, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { TrunklineError } from '../../model/error.js'
+import { systemErrorCode } from '../system-error.js'
+import type { LocalCopy, Store, StoreFile, StoredFile } from './store.js'
+
+const STAGING = '_trunkline/tmp'
+/** Small pieces are gathered up to this much before they are written. */
+const GATHER_BYTES = 256 * 1024
+
+export interface LocalStoreOptions {
+  /** Absolute, or relative to the working directory. */
+  readonly path: string
+}
+
+export function createLocalStore(options: LocalStoreOptions): Store {
+  return new LocalStore(options.path)
+}
+
+class LocalStore implements Store {
+  readonly description: string
+  readonly folder: string
+  /** Folders known to be there. */
+  readonly #made = new Set<string>()
+
+  constructor(stated: string) {
+    this.description = stated
+    this.folder = path.resolve(stated)
+  }
+
+  locate(file: string): string {
+    return this.#at(file)
+  }
+
+  async open(): Promise<void> {
+    await this.#tell('opening it', async () => {
+      await this.#makeFolder('')
+      await this.#makeFolder(STAGING)
+      // What cannot be written is told before a row is read.
+      const probe = await this.#stage()
+      await probe.handle.close()
+      await rm(probe.path)
+    })
+  }
+
+  async create(file: string): Promise<StoreFile> {
+    const staged = await this.#tell(`creating ${file}`, () => this.#stage())
+    return new LocalFile(staged, {
+      tell: (doing, work) => this.#tell(`${doing} ${file}`, work),
+      moveIntoPlace: () => this.#moveIntoPlace(staged.path, file),
+    })
+  }
+
+  async put(file: string, content: Uint8Array): Promise<void> {
+    await this.#tell(`writing ${file}`, async () => {
+      const staged = await this.#stageContent(content)
+      await this.#moveIntoPlace(staged, file)
+    })
+  }
+
+  async putNew(file: string, content: Uint8Array): Promise<boolean> {
+    return this.#tell(`writing ${file}`, async () => {
+      const target = this.#at(file)
+      const staged = await this.#stageContent(content)
+      try {
+        await this.#makeFolder(path.posix.dirname(file))
+        await link(staged, target)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        // It may be ours, of an attempt whose end was not seen.
+        if (!(await readFile(target)).equals(content)) return false
+        await syncPath(target)
+      } finally {
+        await rm(staged, { force: true })
+      }
+      await syncPath(path.dirname(target))
+      return true
+    })
+  }
+
+  async read(file: string): Promise<Uint8Array | null> {
+    try {
+      return await readFile(this.#at(file))
+    } catch (error) {
+      if (isMissing(error)) return null
+      throw this.#failure(`reading ${file}`, error)
+    }
+  }
+
+  async *list(prefix: string, options: { readonly after?: string } = {}): AsyncIterable<StoredFile> {
+    const slash = prefix.lastIndexOf('/')
+    yield* this.#walk(slash === -1 ? '' : prefix.slice(0, slash), prefix, options.after ?? '')
+  }
+
+  async remove(files: readonly string[]): Promise<void> {
+    await this.#tell('removing files', async () => {
+      const folders = new Set<string>()
+      for (const file of files) {
+        await rm(this.#at(file), { force: true })
+        folders.add(path.posix.dirname(file))
+      }
+      for (const folder of folders) await this.#removeEmpty(folder)
+    })
+  }
+
+  fetch(file: string): Promise<LocalCopy> {
+    return Promise.resolve({ path: this.#at(file), release: () => Promise.resolve() })
+  }
+
+  /** What processes that are gone left half written. */
+  async removeAbandoned(before: Date): Promise<number> {
+    return this.#tell('removing what was never finished', async () => {
+      let removed = 0
+      for (const entry of await readFolder(this.#at(STAGING))) {
+        const file = path.join(this.#at(STAGING), entry.name)
+        const found = await stat(file).catch(() => null)
+        if (found === null || found.mtime >= before) continue
+        await rm(file, { force: true })
+        removed++
+      }
+      return removed
+    })
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** In the order of paths: `a.b/x` comes before `a/x`, as `.` comes before `/`. */
+  async *#walk(folder: string, prefix: string, after: string): AsyncIterable<StoredFile> {
+    const entries = await this.#tell('listing it', () => readFolder(this.#at(folder)))
+    const paths = entries.map((entry) => {
+      const name = folder === '' ? entry.name : `${folder}/${entry.name}`
+      return { entry, name: entry.isDirectory() ? `${name}/` : name }
+    })
+    paths.sort((a, b) => (a.name < b.name ? -1 : 1))
+    for (const { entry, name } of paths) {
+      if (entry.isDirectory()) {
+        const related = name.startsWith(prefix) || prefix.startsWith(name)
+        // Everything in a folder whose name is not after its beginning, and does not begin it, comes before.
+        const isBefore = name < after && !after.startsWith(name)
+        if (related && !isBefore && name !== `${STAGING}/`)
+          yield* this.#walk(name.slice(0, -1), prefix, after)
+      } else if (name.startsWith(prefix) && name > after) {
+        const found = await stat(this.#at(name)).catch(() => null)
+        if (found !== null) yield { path: name, bytes: found.size, modifiedAt: found.mtime }
+      }
+    }
+  }
+
+  #at(file: string): string {
+    return path.join(this.folder, file)
+  }
+
+  async #makeFolder(folder: string): Promise<void> {
+    if (this.#made.has(folder)) return
+    const target = this.#at(folder)
+    const first = await mkdir(target, { recursive: true, mode: 0o700 })
+    // Each new name is flushed with the folder that holds it.
+    if (first !== undefined) {
+      for (let made = target; made.length >= first.length; made = path.dirname(made)) {
+        await syncPath(path.dirname(made))
+      }
+    }
+    this.#made.add(folder)
+  }
+
+  async #stage(): Promise<StagedFile> {
+    const file = path.join(this.#at(STAGING), `${process.pid}-${randomUUID()}`)
+    try {
+      return { path: file, handle: await open(file, 'wx', 0o600) }
+    } catch (error) {
+      if (!isMissing(error)) throw error
+      this.#made.delete(STAGING)
+      await this.#makeFolder(STAGING)
+      return { path: file, handle: await open(file, 'wx', 0o600) }
+    }
+  }
+
+  async #stageContent(content: Uint8Array): Promise<string> {
+    const staged = await this.#stage()
+    try {
+      await staged.handle.writeFile(content)
+      await staged.handle.sync()
+      await staged.handle.close()
+      return staged.path
+    } catch (error) {
+      await staged.handle.close().catch(() => undefined)
+      await rm(staged.path, { force: true }).catch(() => undefined)
+      throw error
+    }
+  }
+
+  async #moveIntoPlace(staged: string, file: string): Promise<void> {
+    const folder = path.posix.dirname(file)
+    const target = this.#at(file)
+    try {
+      await this.#makeFolder(folder === '.' ? '' : folder)
+      await rename(staged, target).catch(async (error: unknown) => {
+        if (!isMissing(error)) throw error
+        // A folder that was empty may have been taken away.
+        this.#made.delete(folder)
+        await this.#makeFolder(folder)
+        await rename(staged, target)
+      })
+      await syncPath(path.dirname(target))
+    } catch (error) {
+      await rm(staged, { force: true }).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** Up to the first that is not empty, and never the root. */
+  async #removeEmpty(folder: string): Promise<void> {
+    for (let empty = folder; empty !== '.' && empty !== ''; empty = path.posix.dirname(empty)) {
+      try {
+        await rmdir(this.#at(empty))
+      } catch {
+        return
+      }
+      this.#made.delete(empty)
+    }
+  }
+
+  async #tell<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw this.#failure(doing, error)
+    }
+  }
+
+  #failure(doing: string, cause: unknown): unknown {
+    if (cause instanceof TrunklineError) return cause
+    const code = systemErrorCode(cause) ?? 'DESTINATION_FAILED'
+    const words = cause instanceof Error ? cause.message : String(cause)
+    return new TrunklineError(code, `${this.description}: ${doing} failed: ${words}`, {
+      hint: HINTS[code],
+      context: { path: this.description },
+      cause,
+    })
+  }
+}
+
+const HINTS = {
+  DESTINATION_FULL:
+    'Free space there, or choose another place, and run again; what was committed before is complete.',
+  DESTINATION_READ_ONLY: 'Make the folder writable for this user, or choose another place.',
+  DESTINATION_INVALID: 'Check the path of the destination.',
+  DESTINATION_FAILED: 'Nothing of this was committed; what was there before is unchanged.',
+} as const
+
+interface StagedFile {
+  readonly path: string
+  readonly handle: FileHandle
+}
+
+interface LocalFileOptions {
+  readonly tell: (doing: string, work: () => Promise<void>) => Promise<void>
+  readonly moveIntoPlace: () => Promise<void>
+}
+
+class LocalFile implements StoreFile {
+  readonly #staged: StagedFile
+  readonly #options: LocalFileOptions
+  readonly #gathered = Buffer.allocUnsafe(GATHER_BYTES)
+  #gatheredBytes = 0
+  #ended = false
+
+  constructor(staged: StagedFile, options: LocalFileOptions) {
+    this.#staged = staged
+    this.#options = options
+  }
+
+  async write(pieces: readonly Uint8Array[]): Promise<void> {
+    await this.#options.tell('writing', async () => {
+      for (const piece of pieces) {
+        if (this.#gatheredBytes + piece.length > GATHER_BYTES) await this.#flush()
+        if (piece.length > GATHER_BYTES) {
+          await writeAll(this.#staged.handle, piece)
+        } else {
+          this.#gathered.set(piece, this.#gatheredBytes)
+          this.#gatheredBytes += piece.length
+        }
+      }
+    })
+  }
+
+  async finish(): Promise<void> {
+    await this.#options.tell('finishing', async () => {
+      await this.#flush()
+      await this.#staged.handle.sync()
+      await this.#staged.handle.close()
+      this.#ended = true
+      await this.#options.moveIntoPlace()
+    })
+  }
+
+  async abort(): Promise<void> {
+    if (this.#ended) return
+    this.#ended = true
+    await this.#staged.handle.close().catch(() => undefined)
+    await rm(this.#staged.path, { force: true }).catch(() => undefined)
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = this.#gatheredBytes
+    if (bytes === 0) return
+    await writeAll(this.#staged.handle, this.#gathered.subarray(0, bytes))
+    this.#gatheredBytes = 0
+  }
+}
+
+/** A full disk shows as a write of fewer bytes before it shows as an error. */
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at)).bytesWritten
+}
+
+async function syncPath(file: string): Promise<void> {
+  const handle = await open(file, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+async function readFolder(folder: string): Promise<readonly Dirent[]> {
+  try {
+    return await readdir(folder, { withFileTypes: true })
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT'
+}
