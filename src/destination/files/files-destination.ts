@@ -1,0 +1,478 @@
+/** Files of one kind in a folder or a bucket, as a destination. `manifest.ts` has the layout, `data-path.ts` the names. */
+import { randomUUID } from 'node:crypto'
+import type { Batch } from '../../batch/batch.js'
+import type { Checkpoint } from '../../model/checkpoint.js'
+import { formatCheckpoint, parseCheckpoint } from '../../model/checkpoint.js'
+import { unreachable, type Field } from '../../model/column-type.js'
+import { TrunklineError } from '../../model/error.js'
+import { silentLogger, type Logger } from '../../model/log.js'
+import type { VerifyResult } from '../../model/report.js'
+import type {
+  Destination,
+  DestinationCapabilities,
+  OpenOptions,
+  StateEdit,
+  StreamLanding,
+  StreamState,
+  StreamWriter,
+  SyncState,
+  TableName,
+  UnchangedStream,
+} from '../contract.js'
+import { thisProcess, type ProcessIdentity } from '../process-identity.js'
+import type { RunNote } from '../run-note.js'
+import type { Store } from '../stores/store.js'
+import { runFolder, runOfDataPath, tableFolder } from './data-path.js'
+import type { FileFormat } from './file-format.js'
+import type { LandedFiles } from './files-writer.js'
+import { FilesWriter } from './files-writer.js'
+import { assertDistinctFields, assertSameTypes, foldName, sameFields } from './landed-fields.js'
+import type { Ledger, LedgerChange, StreamEntry, SyncEntry } from './manifest.js'
+import { findOwner, streamKey } from './manifest.js'
+import { ManifestLog } from './manifest-log.js'
+import {
+  foreignRoot,
+  heldBy,
+  noLease,
+  nothingSaved,
+  otherFiles,
+  ownedByOther,
+  takenOver,
+} from './refusals.js'
+import { RunNoteKeeper, findHolder, findNotes } from './run-notes.js'
+import { LISTING_FILE, VIEWS_FILE, scanFiles, writeListings } from './table-listing.js'
+import { TableOutput, type FileLimits } from './table-output.js'
+import { verifyFiles } from './verify-files.js'
+
+export interface FilesDestinationOptions {
+  readonly format: FileFormat
+  readonly store: Store
+  readonly limits?: Partial<FileLimits>
+  readonly logger?: Logger
+  /** Who the run is for others; this process unless a test says otherwise. */
+  readonly identity?: ProcessIdentity
+}
+
+const DEFAULT_LIMITS: FileLimits = { maxFileBytes: 256 * 1024 * 1024, maxFileRows: Number.MAX_SAFE_INTEGER }
+/** DuckDB takes longer names than any system of files does; folders of long ones end with a digest. */
+const MAX_NAME_BYTES = 1000
+/** Of a table that is so many files, an example query names the views instead of them. */
+const MAX_FILES_IN_EXAMPLE = 3
+/** The listings name all tables, so of many tables they are not written after each commit. */
+const LISTED_AFTER_TABLES = 16
+
+/** Any column. */
+const PROBE: Field = { name: 'c', type: { kind: 'bool' }, nullable: true }
+
+export function createFilesDestination(options: FilesDestinationOptions): Destination {
+  return new FilesDestination(options)
+}
+
+interface OpenRun {
+  readonly sync: string
+  readonly runId: string
+  readonly epoch: number
+  readonly adopt: boolean
+  readonly note: RunNoteKeeper
+  /** Names of data files come after each other in all of a run. */
+  nextPart: number
+  /** Commits that the listings do not show yet. */
+  unlisted: number
+}
+
+class FilesDestination implements Destination {
+  readonly description: string
+  readonly folder?: string
+  readonly capabilities: DestinationCapabilities
+  readonly #options: FilesDestinationOptions
+  readonly #log: ManifestLog
+  readonly #writers = new Set<StreamWriter>()
+  #run: OpenRun | null = null
+  #listing: Promise<void> = Promise.resolve()
+
+  constructor(options: FilesDestinationOptions) {
+    const { format, store } = options
+    this.#options = options
+    this.#log = new ManifestLog(store)
+    this.description = `${format.name}:${store.description}`
+    if (store.folder !== undefined) this.folder = store.folder
+    this.capabilities = {
+      landings: new Set(['replace', 'append'] as const),
+      deletes: false,
+      verify: format.scanSql([PROBE], ['']) !== null,
+      resume: false,
+      foldName,
+      maxNameBytes: MAX_NAME_BYTES,
+    }
+  }
+
+  async open(options: OpenOptions): Promise<SyncState> {
+    if (this.#run) throw new TrunklineError('INTERNAL', `${this.description} is already open.`)
+    const { store } = this.#options
+    const { signal } = options
+    signal?.throwIfAborted()
+    await store.open(signal === undefined ? {} : { signal })
+    const ledger = await this.#log.refresh()
+    if (ledger.files !== null && ledger.files !== this.#options.format.name)
+      throw otherFiles(this.description, ledger.files)
+    if (ledger.seq === 0 && !options.adopt) await this.#assertNobodyElses()
+    signal?.throwIfAborted()
+
+    const { sync, runId, adopt, startedAt } = options
+    const identity = this.#options.identity ?? thisProcess()
+    const token = randomUUID()
+    const note = new RunNoteKeeper(store, { ...identity, token, sync, runId, startedAt })
+    try {
+      await note.start()
+      const epoch = await this.#takeLease(options, { ...identity, token })
+      this.#run = { sync, runId, epoch, adopt, note, nextPart: 0, unlisted: 0 }
+    } catch (error) {
+      await note.remove()
+      throw error
+    }
+    if (ledger.seq > 0) await this.#list()
+    return toSyncState(this.#log.ledger, sync)
+  }
+
+  /** @throws DESTINATION_LOCKED while the run that has it still goes on */
+  async #takeLease(
+    options: OpenOptions,
+    holder: ProcessIdentity & { readonly token: string },
+  ): Promise<number> {
+    const { store, format } = this.#options
+    const { sync, runId } = options
+    for (;;) {
+      const seen = this.#log.ledger.syncs.get(sync)
+      if (seen?.token !== undefined && seen.token !== null) {
+        const running = findHolder(await findNotes(store, holder.token), seen)
+        if (running !== null) throw heldBy(this.description, running)
+      }
+      const epoch = (seen?.epoch ?? 0) + 1
+      const entry: SyncEntry = { sync, epoch, ...holder }
+      try {
+        await this.#log.append(format.name, (ledger) => {
+          if (ledger.syncs.get(sync)?.token !== seen?.token) throw new LeaseTaken()
+          return { run: { sync, epoch, runId, at: new Date().toISOString() }, syncs: [entry] }
+        })
+        return epoch
+      } catch (error) {
+        // Somebody else was first: are they still at it?
+        if (!(error instanceof LeaseTaken)) throw error
+      }
+    }
+  }
+
+  async begin(landing: StreamLanding): Promise<StreamWriter> {
+    const run = this.#requireRun()
+    const { stream, table, generation } = landing
+    if (!this.capabilities.landings.has(landing.landing) || landing.resume === true) {
+      throw new TrunklineError(
+        'CONFIG_UNSUPPORTED',
+        `${stream}: ${this.description} cannot ${landing.resume === true ? 'go on in an interrupted load' : 'change rows that are there'}.`,
+        {
+          hint: 'Use `mode: full_refresh`, or `mode: incremental` with `landing: append`.',
+          context: { stream },
+        },
+      )
+    }
+    assertDistinctFields(landing)
+    const { ledger } = this.#log
+    const entry = ledger.streams.get(streamKey({ sync: run.sync, stream }))
+    const owner = findOwner(ledger, table, foldName)
+    const ours = owner !== null && owner === entry
+    if (owner !== null && !ours && !run.adopt) throw ownedByOther(landing, owner)
+    if (owner === null && !run.adopt) await this.#assertFolderOurs(landing)
+    const fresh = entry?.generation !== generation
+    if (!fresh && !ours) {
+      throw new TrunklineError(
+        'DESTINATION_INVALID',
+        `The table ${table.schema}.${table.name} of ${stream} is gone.`,
+        {
+          hint: `Load it anew: trunkline state resync ${stream}`,
+          context: { stream },
+        },
+      )
+    }
+    const present = fresh ? null : entry
+    if (present !== null) assertSameTypes(landing, present.fields)
+    const writer = new FilesWriter(
+      {
+        present,
+        openOutput: (fields) => this.#openOutput(run, landing, fields),
+        onRows: (rows) => {
+          run.note.addRows(rows)
+        },
+        commit: (landed, checkpoint) => this.#commit(run, landing, landed, checkpoint),
+        verify: (rows, actual) => this.#verify(rows, actual),
+        onEnd: (ended) => this.#writers.delete(ended),
+      },
+      landing,
+    )
+    this.#writers.add(writer)
+    return writer
+  }
+
+  #openOutput(
+    run: OpenRun,
+    { stream, table, generation }: StreamLanding,
+    fields: readonly Field[],
+  ): TableOutput {
+    const { store, format, limits } = this.#options
+    return new TableOutput({
+      store,
+      format,
+      fields,
+      ...DEFAULT_LIMITS,
+      ...limits,
+      stream,
+      partitionBy: null,
+      folder: runFolder(table, generation, run.note.token),
+      metadata: { 'trunkline.sync': run.sync, 'trunkline.stream': stream, 'trunkline.run_id': run.runId },
+      nextPart: () => run.nextPart++,
+    })
+  }
+
+  async #commit(
+    run: OpenRun,
+    landing: StreamLanding,
+    landed: LandedFiles,
+    checkpoint: Checkpoint,
+  ): Promise<void> {
+    const { stream, table, generation } = landing
+    await this.#append(run, (ledger) => {
+      const entry = ledger.streams.get(streamKey({ sync: run.sync, stream }))
+      if ((entry?.runSeq ?? 0) !== landing.expectedRunSeq)
+        throw takenOver(`The stream ${stream} was committed by another run.`)
+      const owner = findOwner(ledger, table, foldName)
+      const other = owner === null || owner === entry ? null : owner
+      if (other !== null && !run.adopt) throw ownedByOther(landing, other)
+      const committed: StreamEntry = {
+        sync: run.sync,
+        stream,
+        table: { schema: table.schema, name: table.name },
+        lost: false,
+        generation,
+        runSeq: landing.expectedRunSeq + 1,
+        runId: run.runId,
+        committedAt: new Date().toISOString(),
+        paused: entry?.paused ?? false,
+        skipped: entry?.skipped ?? false,
+        checkpoint: formatCheckpoint(checkpoint),
+        fields: [...landed.fields],
+        comments: toSavedComments(landing.comments),
+        files: [...landed.files],
+      }
+      return other === null ? [committed] : [{ ...other, lost: true, files: [] }, committed]
+    })
+    run.note.addCommit()
+    await this.#listSometimes(run)
+  }
+
+  async confirmUnchanged(streams: readonly UnchangedStream[]): Promise<ReadonlySet<string>> {
+    const run = this.#requireRun()
+    const confirmed = new Set<string>()
+    await this.#append(run, (ledger) => {
+      confirmed.clear()
+      const entries: StreamEntry[] = []
+      for (const unchanged of streams) {
+        const entry = ledger.streams.get(streamKey({ sync: run.sync, stream: unchanged.stream }))
+        if (entry === undefined || !isAsStated(entry, unchanged)) continue
+        confirmed.add(unchanged.stream)
+        entries.push({
+          ...entry,
+          runSeq: entry.runSeq + 1,
+          runId: run.runId,
+          committedAt: new Date().toISOString(),
+          checkpoint: formatCheckpoint(unchanged.checkpoint),
+        })
+      }
+      return entries
+    })
+    for (const _ of confirmed) run.note.addCommit()
+    return confirmed
+  }
+
+  exampleQuery(table: TableName): string {
+    const { format, store } = this.#options
+    const entry = findOwner(this.#log.ledger, table, foldName)
+    const files = entry?.files.map((file) => file.path) ?? []
+    const scan = entry === null ? null : scanFiles({ format, store }, entry.fields, files)
+    if (scan !== null && (files.length <= MAX_FILES_IN_EXAMPLE || store.folder === undefined))
+      return `FROM ${scan}`
+    if (scan !== null)
+      return `.read ${store.locate(VIEWS_FILE)}\nFROM ${formatName(table.schema)}.${formatName(table.name)}`
+    // What is no SQL is a list of files for whoever reads such.
+    return `${store.locate(LISTING_FILE)}: ${table.schema}.${table.name}`
+  }
+
+  async readState(sync: string | null): Promise<readonly SyncState[]> {
+    const ledger = await this.#log.refresh()
+    const syncs = sync === null ? [...ledger.syncs.keys()].sort() : [sync]
+    return syncs.map((name) => toSyncState(ledger, name))
+  }
+
+  async editState(sync: string, stream: string, edit: StateEdit): Promise<void> {
+    const { format, store } = this.#options
+    const ledger = await this.#log.refresh()
+    if (!ledger.streams.has(streamKey({ sync, stream }))) throw nothingSaved(sync, stream)
+    const lease = ledger.syncs.get(sync)
+    const running = this.#run === null ? findHolder(await findNotes(store), lease) : null
+    if (running !== null) throw heldBy(this.description, running)
+    await this.#log.append(format.name, (now) => {
+      const entry = now.streams.get(streamKey({ sync, stream }))
+      if (entry === undefined) throw nothingSaved(sync, stream)
+      const { epoch, runId } = { epoch: now.syncs.get(sync)?.epoch ?? 0, runId: entry.runId }
+      return { run: { sync, epoch, runId, at: new Date().toISOString() }, streams: [applyEdit(entry, edit)] }
+    })
+  }
+
+  async close(): Promise<void> {
+    const run = this.#run
+    if (run === null) return
+    this.#run = null
+    try {
+      for (const writer of [...this.#writers]) await writer.abort()
+      await this.#list()
+      await this.#log.prune(Date.now())
+    } finally {
+      await run.note.remove()
+      await this.#options.store.close()
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Makes the next manifest unless there is nothing to say in it. @throws FENCED */
+  async #append(run: OpenRun, change: (ledger: Ledger) => readonly StreamEntry[]): Promise<void> {
+    await this.#log.append(this.#options.format.name, (ledger): LedgerChange => {
+      const lease = ledger.syncs.get(run.sync)
+      if (this.#run !== run || lease?.token !== run.note.token)
+        throw takenOver(`Another run has taken over the sync ${run.sync}.`)
+      const { sync, epoch, runId } = run
+      return { run: { sync, epoch, runId, at: new Date().toISOString() }, streams: change(ledger) }
+    })
+  }
+
+  async #listSometimes(run: OpenRun): Promise<void> {
+    run.unlisted++
+    if (run.unlisted * LISTED_AFTER_TABLES < this.#log.ledger.streams.size) return
+    run.unlisted = 0
+    await this.#list()
+  }
+
+  /** What was committed stays so when it cannot be listed: the next run lists it. */
+  #list(): Promise<void> {
+    const { format, store, logger = silentLogger } = this.#options
+    this.#listing = this.#listing
+      .then(() => writeListings({ format, store }, this.#log.ledger))
+      .catch((error: unknown) => {
+        const words = error instanceof Error ? error.message : String(error)
+        logger.warn({ path: this.description }, `${LISTING_FILE} is not up to date: ${words}`)
+      })
+    return this.#listing
+  }
+
+  #verify(
+    rows: AsyncIterable<Batch>,
+    actual: { readonly fields: readonly Field[]; readonly files: readonly string[] },
+  ): Promise<VerifyResult> {
+    const { format, store } = this.#options
+    return verifyFiles({ format, store, rows, ...actual })
+  }
+
+  async #assertNobodyElses(): Promise<void> {
+    for await (const { path: found } of this.#options.store.list('')) {
+      if (!found.startsWith('_trunkline/')) throw foreignRoot(this.description)
+    }
+  }
+
+  async #assertFolderOurs(landing: StreamLanding): Promise<void> {
+    for await (const { path: found } of this.#options.store.list(`${tableFolder(landing.table)}/`)) {
+      if (runOfDataPath(found) === null) throw ownedByOther(landing, null)
+    }
+  }
+
+  #requireRun(): OpenRun {
+    if (this.#run) return this.#run
+    throw noLease(this.description)
+  }
+}
+
+/** The lease is not as it was when its holder was looked at. */
+class LeaseTaken extends Error {}
+
+/** A run that writes into the place just now. */
+export async function findFilesRun(store: Store): Promise<RunNote | null> {
+  const log = new ManifestLog(store)
+  const { syncs } = await log.refresh()
+  const notes = await findNotes(store)
+  for (const lease of syncs.values()) {
+    const running = findHolder(notes, lease)
+    if (running !== null) return running
+  }
+  return null
+}
+
+function toSyncState(ledger: Ledger, sync: string): SyncState {
+  const streams = new Map<string, StreamState>()
+  for (const entry of ledger.streams.values()) {
+    if (entry.sync === sync) streams.set(entry.stream, toStreamState(entry))
+  }
+  return { sync, epoch: ledger.syncs.get(sync)?.epoch ?? 0, streams }
+}
+
+function toStreamState(entry: StreamEntry): StreamState {
+  const { stream, table, generation, runSeq, runId, committedAt, paused, skipped, checkpoint } = entry
+  return {
+    stream,
+    table,
+    generation,
+    runSeq,
+    runId,
+    committedAt: new Date(committedAt),
+    paused,
+    skipped,
+    checkpoint: checkpoint === null ? null : parseCheckpoint(checkpoint),
+    partial: null,
+  }
+}
+
+function applyEdit(entry: StreamEntry, edit: StateEdit): StreamEntry {
+  switch (edit.kind) {
+    case 'pause':
+      // Taken in again, it is neither paused nor skipped.
+      return { ...entry, paused: edit.paused, skipped: edit.paused && entry.skipped }
+    case 'skip':
+      return { ...entry, skipped: true }
+    case 'resync':
+      return { ...entry, checkpoint: null }
+    default:
+      return unreachable(edit)
+  }
+}
+
+/** What `begin` would have to do, and the rows. */
+function isAsStated(entry: StreamEntry, stated: UnchangedStream): boolean {
+  const rows = entry.files.reduce((sum, file) => sum + file.rows, 0)
+  const comments = toSavedComments(stated.comments)
+  return (
+    !entry.lost &&
+    entry.checkpoint !== null &&
+    entry.runSeq === stated.expectedRunSeq &&
+    entry.generation === stated.generation &&
+    stated.deletes !== 'soft' &&
+    rows === stated.live &&
+    sameFields(entry.fields, stated.fields) &&
+    JSON.stringify(comments) === JSON.stringify(entry.comments)
+  )
+}
+
+function toSavedComments({ table, columns }: StreamLanding['comments']): StreamEntry['comments'] {
+  return { table, columns: Object.entries(columns).map(([column, comment]) => [column, comment]) }
+}
+
+function formatName(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+}

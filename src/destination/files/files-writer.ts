@@ -1,0 +1,203 @@
+/**
+ * Lands one stream as files: what `write` takes goes into new files, finished before the commit, and the commit names them in the
+ * next manifest, beside those of the present generation or in place of them. Until then nobody sees any of them.
+ */
+import type { Batch } from '../../batch/batch.js'
+import type { Checkpoint } from '../../model/checkpoint.js'
+import type { Field } from '../../model/column-type.js'
+import { TrunklineError } from '../../model/error.js'
+import type { VerifyResult } from '../../model/report.js'
+import type { ReconcileResult, SchemaChange, StreamLanding, StreamWriter } from '../contract.js'
+import { RUN_AT, addInstant } from './dated-batch.js'
+import { assertAllPresent, mergeFields } from './landed-fields.js'
+import type { SavedFile, StreamEntry } from './manifest.js'
+import type { TableOutput } from './table-output.js'
+
+export interface FilesWriterContext {
+  /** The present generation that is added to; null: a new one is made. */
+  readonly present: Pick<StreamEntry, 'fields' | 'files'> | null
+  readonly openOutput: (fields: readonly Field[]) => TableOutput
+  readonly onRows: (rows: number) => void
+  /** Makes the manifest. @throws FENCED, TABLE_OWNED when it was not made; anything else when nobody knows */
+  readonly commit: (landed: LandedFiles, checkpoint: Checkpoint) => Promise<void>
+  readonly verify: (
+    rows: AsyncIterable<Batch>,
+    actual: { readonly fields: readonly Field[]; readonly files: readonly string[] },
+  ) => Promise<VerifyResult>
+  readonly onEnd: (writer: StreamWriter) => void
+}
+
+/** What the table is after the commit. */
+export interface LandedFiles {
+  readonly fields: readonly Field[]
+  readonly files: readonly SavedFile[]
+}
+
+export class FilesWriter implements StreamWriter {
+  readonly #context: FilesWriterContext
+  readonly #landing: StreamLanding
+  /** Of the rows that come. */
+  #fields: readonly Field[]
+  #added: readonly Field[] = []
+  #output: TableOutput | null = null
+  /** Files of outputs that are finished. */
+  readonly #finished: { readonly output: TableOutput; readonly files: readonly SavedFile[] }[] = []
+  #ended = false
+
+  constructor(context: FilesWriterContext, landing: StreamLanding) {
+    this.#context = context
+    this.#landing = landing
+    this.#fields = landing.fields
+  }
+
+  async write(batch: Batch): Promise<void> {
+    this.#assertOpen()
+    if (batch.rowCount === 0) return
+    const { runAt, onBatchDone } = this.#landing
+    this.#output ??= this.#openOutput()
+    await this.#output.add(runAt === null ? batch : addInstant(batch, runAt))
+    onBatchDone?.(batch)
+    this.#context.onRows(batch.rowCount)
+  }
+
+  save(): Promise<void> {
+    return Promise.reject(this.#unsupported('keep a load that is not over'))
+  }
+
+  replaceByKey(): Promise<void> {
+    return Promise.reject(this.#unsupported('replace rows by key'))
+  }
+
+  reconcileKeys(): Promise<ReconcileResult> {
+    return Promise.reject(this.#unsupported('delete rows by key'))
+  }
+
+  liveCount(): Promise<number> {
+    this.#assertOpen()
+    const written = this.#finished.flatMap(({ files }) => files).reduce((sum, { rows }) => sum + rows, 0)
+    const present = this.#present().reduce((sum, { rows }) => sum + rows, 0)
+    return Promise.resolve(present + written + (this.#output?.rows ?? 0))
+  }
+
+  alter({ add }: SchemaChange): Promise<void> {
+    this.#assertOpen()
+    const known = new Set(this.#fields.map(({ name }) => name))
+    this.#fields = [...this.#fields, ...add.filter(({ name }) => !known.has(name))]
+    this.#added = [...this.#added, ...add]
+    return Promise.resolve()
+  }
+
+  async verify(
+    rows: AsyncIterable<Batch>,
+    { fields = this.#fields }: { readonly fields?: readonly Field[] } = {},
+  ): Promise<VerifyResult> {
+    this.#assertOpen()
+    await this.#finishOutput()
+    const files = [...this.#present(), ...this.#finished.flatMap((finished) => finished.files)]
+    return this.#context.verify(rows, { fields, files: files.map(({ path }) => path) })
+  }
+
+  async commit(checkpoint: Checkpoint): Promise<void> {
+    this.#assertOpen()
+    const { present } = this.#context
+    let attempted = false
+    try {
+      this.#assertColumns()
+      await this.#finishOutput()
+      // Columns that no file has would be unknown to readers.
+      if (this.#finished.length === 0 && (present === null || this.#added.length > 0)) {
+        this.#output = this.#openOutput()
+        await this.#finishOutput()
+      }
+      const { runAt } = this.#landing
+      const dated = runAt === null ? {} : { runAt: runAt.getTime() }
+      const fileFields = this.#fileFields()
+      const landed: LandedFiles = {
+        fields: present === null ? fileFields : mergeFields(present.fields, fileFields),
+        files: [
+          ...(present?.files ?? []),
+          ...this.#finished.flatMap(({ files }) => files).map((file) => ({ ...file, ...dated })),
+        ],
+      }
+      attempted = true
+      await this.#context.commit(landed, checkpoint)
+      this.#end()
+    } catch (error) {
+      // A commit whose end nobody saw may have been one: the files stay, and are removed later if nothing names them.
+      const refused = error instanceof TrunklineError && NOT_COMMITTED.has(error.code)
+      await this.#drop({ remove: !attempted || refused })
+      throw error
+    }
+  }
+
+  async abort(): Promise<void> {
+    if (this.#ended) return
+    await this.#drop({ remove: true })
+  }
+
+  async #drop(options: { readonly remove: boolean }): Promise<void> {
+    this.#end()
+    await this.#output?.abort(options)
+    for (const { output } of this.#finished) await output.abort(options)
+  }
+
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#context.onEnd(this)
+  }
+
+  #openOutput(): TableOutput {
+    this.#assertColumns()
+    return this.#context.openOutput(this.#fileFields())
+  }
+
+  async #finishOutput(): Promise<void> {
+    const output = this.#output
+    if (output === null) return
+    const files = await output.finish({ atLeastOne: true })
+    this.#output = null
+    this.#finished.push({ output, files })
+  }
+
+  /** Of a dated copy, those of this one. */
+  #present(): readonly SavedFile[] {
+    const { runAt } = this.#landing
+    const files = this.#context.present?.files ?? []
+    return runAt === null ? files : files.filter((file) => file.runAt === runAt.getTime())
+  }
+
+  #fileFields(): readonly Field[] {
+    return this.#landing.runAt === null ? this.#fields : [...this.#fields, RUN_AT]
+  }
+
+  #assertColumns(): void {
+    const { present } = this.#context
+    if (present === null || this.#added.length > 0) return
+    assertAllPresent(this.#landing, this.#fields, present.fields)
+  }
+
+  #unsupported(what: string): TrunklineError {
+    const { stream } = this.#landing
+    return new TrunklineError('CONFIG_UNSUPPORTED', `${stream}: a destination of files cannot ${what}.`, {
+      hint: 'Use `mode: full_refresh`, or `mode: incremental` with `landing: append`.',
+      context: { stream },
+    })
+  }
+
+  #assertOpen(): void {
+    if (!this.#ended) return
+    const { stream } = this.#landing
+    throw new TrunklineError(
+      'FENCED',
+      `The writer of ${stream} is closed; its run no longer has the lease.`,
+      {
+        hint: 'Begin the stream again in a new run.',
+        context: { stream },
+      },
+    )
+  }
+}
+
+/** With these the manifest was certainly not made. */
+const NOT_COMMITTED: ReadonlySet<string> = new Set(['FENCED', 'TABLE_OWNED', 'DESTINATION_INVALID'])

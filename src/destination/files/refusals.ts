@@ -1,0 +1,69 @@
+/** What a destination of files refuses, and what to do about it. */
+import { TrunklineError } from '../../model/error.js'
+import type { StreamLanding } from '../contract.js'
+import { describeRun, type RunNote } from '../run-note.js'
+
+export function ownedByOther(
+  landing: Pick<StreamLanding, 'stream' | 'table'>,
+  owner: { readonly sync: string; readonly stream: string } | null,
+): TrunklineError {
+  const table = `${landing.table.schema}.${landing.table.name}`
+  const message =
+    owner === null
+      ? `In the folder of the table ${table} are files that Trunkline did not make.`
+      : `The table ${table} belongs to the stream ${owner.stream} of the sync ${owner.sync}.`
+  return new TrunklineError('TABLE_OWNED', message, {
+    hint: 'Land under another name with --name-template (for example {schema}_{table}), or take the table over with --adopt.',
+    context: { stream: landing.stream },
+  })
+}
+
+export function foreignRoot(description: string): TrunklineError {
+  return new TrunklineError(
+    'TABLE_OWNED',
+    `${description} is not empty, and what is there was not made by Trunkline.`,
+    {
+      hint: 'Name a place of its own, or land beside what is there with --adopt, which touches none of it but latest.sql and latest.json.',
+      context: { path: description },
+    },
+  )
+}
+
+export function otherFiles(description: string, files: string): TrunklineError {
+  return new TrunklineError('DESTINATION_INVALID', `${description} already holds ${files} files.`, {
+    hint: `Write ${files}: in front of the place, or name another one.`,
+    context: { path: description },
+  })
+}
+
+export function heldBy(description: string, run: RunNote): TrunklineError {
+  return new TrunklineError(
+    'DESTINATION_LOCKED',
+    `${description} is held by another run: ${describeRun(run)}.`,
+    {
+      hint: 'Wait until it is done, or end it; then run again. A run that ended without a word is waited for two minutes.',
+      context: { path: description },
+    },
+  )
+}
+
+export function takenOver(message: string): TrunklineError {
+  return new TrunklineError('FENCED', `${message} Nothing of this run was committed for the stream.`, {
+    hint: 'Let one run of a sync finish before the next starts; the next run continues from what is saved.',
+  })
+}
+
+export function noLease(description: string): TrunklineError {
+  return new TrunklineError('FENCED', `${description} is not open.`, { hint: 'Open it first.' })
+}
+
+export function nothingSaved(sync: string, stream: string): TrunklineError {
+  return new TrunklineError(
+    'STREAM_MISSING',
+    `Nothing is saved of the stream ${stream} of the sync ${sync}.`,
+    {
+      hint: 'Look at what is saved with `trunkline state show`.',
+      context: { stream },
+    },
+  )
+}

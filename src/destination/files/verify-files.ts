@@ -1,0 +1,63 @@
+/** Reads files back and compares their rows with those of the source, value by value. */
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Batch } from '../../batch/batch.js'
+import type { Field } from '../../model/column-type.js'
+import type { VerifyResult } from '../../model/report.js'
+import { RowComparison } from '../duckdb/row-comparison.js'
+import type { Store } from '../stores/store.js'
+import type { FileFormat } from './file-format.js'
+import { scanFiles } from './table-listing.js'
+
+export interface VerifyFilesOptions {
+  readonly format: FileFormat
+  readonly store: Store
+  /** All rows that the files should have. */
+  readonly rows: AsyncIterable<Batch>
+  /** Those that are compared. */
+  readonly fields: readonly Field[]
+  readonly files: readonly string[]
+}
+
+export async function verifyFiles({
+  format,
+  store,
+  rows,
+  fields,
+  files,
+}: VerifyFilesOptions): Promise<VerifyResult> {
+  const { folder } = store
+  const scratchIn = folder === undefined ? tmpdir() : path.join(folder, '_trunkline', 'tmp')
+  const comparison = await RowComparison.open({ fields, scratchIn, readable: [folder ?? tmpdir()] })
+  try {
+    await comparison.add('expected', rows)
+    if (folder !== undefined && files.length > 0) {
+      const scan = scanFiles({ format, store }, fields, files)
+      if (scan !== null) return await comparison.compare(scan)
+    }
+    for (const file of files) await addFile(comparison, { format, store, fields, file })
+    return await comparison.compare()
+  } finally {
+    await comparison.close()
+  }
+}
+
+/** One at a time, so that a bucket is never here as a whole. */
+async function addFile(
+  comparison: RowComparison,
+  {
+    format,
+    store,
+    fields,
+    file,
+  }: Pick<VerifyFilesOptions, 'format' | 'store' | 'fields'> & { readonly file: string },
+): Promise<void> {
+  const copy = await store.fetch(file)
+  try {
+    const scan = format.scanSql(fields, [copy.path])
+    if (scan === null) throw new Error(`${format.name} files cannot be read back`)
+    await comparison.addScan('actual', scan)
+  } finally {
+    await copy.release()
+  }
+}
