@@ -1,0 +1,90 @@
+/**
+ * What Trunkline keeps in schema `_trunkline` of the target database: who owns each table, the lease of each sync, the checkpoints,
+ * and new generations until they take their places.
+ *
+ * Format 1:
+ * - `layout (format)`: one row; a higher number was written by a newer Trunkline.
+ * - `syncs (sync, epoch, run_id, host, pid, leased_at, released_at)`: the lease. Each run raises the epoch, and every commit checks it.
+ * - `tables (schema_name, table_name, sync, stream, number, generation, source)`: who owns which table; `number` names generations.
+ * - `state (format, sync, stream, schema_name, table_name, generation, run_seq, epoch, run_id, committed_at, paused, skipped, checkpoint)`.
+ *   A stream whose first load was saved and not committed has run_seq 0.
+ * - `partials (sync, stream, schema_name, table_name, number, generation, epoch, run_id, saved_at, progress)`: what interrupted loads
+ *   left. The rows are in `_trunkline."<number>_<generation>"`.
+ * - sequence `table_numbers`: gives numbers.
+ */
+import { TrunklineError } from '../../model/error.js'
+import type { Connection } from '../../postgres/connection.js'
+import { quoteQualified } from '../../postgres/quote.js'
+import type { TableName } from '../contract.js'
+import { inReading, inTransaction } from './write-session.js'
+
+export const STATE = '_trunkline'
+const LAYOUT_FORMAT = 1
+
+/** Two runs that come first at the same time make the tables one after the other. Any number that nobody else uses. */
+const LAYOUT_LOCK = '7094372115'
+
+const LAYOUT_SQL = `
+CREATE SCHEMA IF NOT EXISTS ${STATE};
+CREATE TABLE ${STATE}.layout (format int4 NOT NULL);
+INSERT INTO ${STATE}.layout VALUES (${LAYOUT_FORMAT});
+CREATE SEQUENCE ${STATE}.table_numbers;
+CREATE TABLE ${STATE}.syncs (
+  sync text PRIMARY KEY, epoch int8 NOT NULL, run_id text NOT NULL, host text NOT NULL, pid int8 NOT NULL,
+  leased_at timestamptz NOT NULL, released_at timestamptz);
+CREATE TABLE ${STATE}.tables (
+  schema_name text NOT NULL, table_name text NOT NULL, sync text NOT NULL, stream text NOT NULL,
+  number int8 NOT NULL, generation int8 NOT NULL, source json, PRIMARY KEY (schema_name, table_name));
+CREATE TABLE ${STATE}.state (
+  format int4 NOT NULL, sync text NOT NULL, stream text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL,
+  generation int8 NOT NULL, run_seq int8 NOT NULL, epoch int8 NOT NULL, run_id text NOT NULL,
+  committed_at timestamptz NOT NULL, paused bool NOT NULL, skipped bool NOT NULL, checkpoint json,
+  PRIMARY KEY (sync, stream));
+CREATE TABLE ${STATE}.partials (
+  sync text NOT NULL, stream text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, number int8 NOT NULL,
+  generation int8 NOT NULL, epoch int8 NOT NULL, run_id text NOT NULL, saved_at timestamptz NOT NULL, progress json NOT NULL,
+  PRIMARY KEY (sync, stream));`
+
+/** Creates what is missing. @throws STATE_TOO_NEW, STATE_MALFORMED */
+export async function createStateTables(connection: Connection): Promise<void> {
+  if (await inReading(connection, () => hasStateTables(connection))) return
+  await inTransaction(connection, async () => {
+    await connection.query(`SELECT pg_catalog.pg_advisory_xact_lock(${LAYOUT_LOCK})`)
+    if (!(await hasStateTables(connection))) await connection.execute(LAYOUT_SQL)
+  })
+}
+
+/** Inside the caller's transaction. @throws STATE_TOO_NEW, STATE_MALFORMED */
+export async function hasStateTables(connection: Connection): Promise<boolean> {
+  const [found] = await connection.query<{ there: boolean }>(
+    `SELECT pg_catalog.to_regclass('${STATE}.layout') IS NOT NULL AS there`,
+  )
+  if (found?.there !== true) return false
+  const [layout] = await connection.query<{ format: number }>(`SELECT format FROM ${STATE}.layout`)
+  if (layout === undefined) {
+    throw new TrunklineError('STATE_MALFORMED', 'The table _trunkline.layout does not say a format.', {
+      hint: 'Restore the schema _trunkline from a copy, or sync into another database.',
+    })
+  }
+  if (layout.format > LAYOUT_FORMAT) {
+    throw new TrunklineError(
+      'STATE_TOO_NEW',
+      `The saved state has format ${layout.format}; this Trunkline reads ${LAYOUT_FORMAT}.`,
+      { hint: 'Upgrade Trunkline, or sync into another database.' },
+    )
+  }
+  return true
+}
+
+/** Where the rows of a generation wait until it takes its place. */
+export function generationTable(number: number, generation: number): TableName {
+  return { schema: STATE, name: `${number}_${generation}` }
+}
+
+export function quoteTable({ schema, name }: TableName): string {
+  return quoteQualified(schema, name)
+}
+
+export function formatTable({ schema, name }: TableName): string {
+  return `${schema}.${name}`
+}
