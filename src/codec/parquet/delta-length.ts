@@ -36,7 +36,7 @@ export function deltaLengthValues(
 }
 
 /** Like offsets, without those of rows that are null, which have no bytes. */
-function endsOfValid(
+export function endsOfValid(
   buffer: ArrayBuffer,
   column: Column,
   offsets: Int32Array,
@@ -57,7 +57,7 @@ function endsOfValid(
   return ends
 }
 
-function packLengths(ends: Int32Array, takeMemory: TakeMemory): readonly Uint8Array[] {
+export function packLengths(ends: Int32Array, takeMemory: TakeMemory): readonly Uint8Array[] {
   const count = ends.length - 1
   const differences = Math.max(0, count - 1)
   const block = Math.max(1, Math.ceil(differences / BLOCK_MULTIPLE)) * BLOCK_MULTIPLE

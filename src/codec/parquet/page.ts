@@ -4,9 +4,12 @@
  *
  * Definition levels are RLE/bit-packed with one bit per value, which is exactly the validity bitmap of a batch:
  *   int32 byte length, then either one run (varint count << 1, value 1) or groups of 8 bits (varint groups << 1 | 1, bits).
+ * Values of lists have levels of two bits, and repetition levels before them.
  */
 import { bitsOf, countNulls, type RowRange } from '../../batch/row-range.js'
 import { deltaLengthValues } from './delta-length.js'
+import { bitWidth, encodeHybrid } from './hybrid.js'
+import { listLevels, MAX_REPETITION } from './list-levels.js'
 import { plainValues } from './plain-values.js'
 import { ENCODING, type Leaf } from './schema.js'
 import type { TakeMemory } from './scratch.js'
@@ -20,32 +23,65 @@ export interface Page {
   readonly chunks: readonly Uint8Array[]
   /** Header and body. */
   readonly bytes: number
+  /** Nulls included, and lists without an element. */
+  readonly valueCount: number
 }
 
 export function encodeDataPage(rows: RowRange, leaf: Leaf, takeMemory: TakeMemory): Page {
+  if (leaf.inList) return encodeListPage(rows, leaf, takeMemory)
   const column = rows.batch.columns[leaf.fieldIndex]!
   const nullCount = countNulls(rows, column)
-  const values =
-    leaf.encoding === 'plain'
-      ? [plainValues(rows, leaf, nullCount, takeMemory)]
-      : deltaLengthValues(rows, column, nullCount, takeMemory)
-  const body = [
-    ...definitionLevels(rows, nullCount === 0 ? null : column.validity!.offset, takeMemory),
+  const levels = definitionLevels(rows, nullCount === 0 ? null : column.validity!.offset, takeMemory)
+  return assemblePage(leaf, rows.count, [...levels, ...encodeValues(rows, leaf, nullCount, takeMemory)])
+}
+
+function encodeListPage(rows: RowRange, leaf: Leaf, takeMemory: TakeMemory): Page {
+  const { repetition, definition, elements } = listLevels(rows, leaf)
+  const values = encodeValues(
+    elements,
+    { ...leaf, fieldIndex: 0 },
+    countNulls(elements, elements.batch.columns[0]!),
+    takeMemory,
+  )
+  return assemblePage(leaf, definition.length, [
+    ...packLevels(repetition, bitWidth(MAX_REPETITION), takeMemory),
+    ...packLevels(definition, bitWidth(leaf.maxDefinition), takeMemory),
     ...values,
-  ]
+  ])
+}
+
+function encodeValues(
+  rows: RowRange,
+  leaf: Leaf,
+  nullCount: number,
+  takeMemory: TakeMemory,
+): readonly Uint8Array[] {
+  return leaf.encoding === 'plain'
+    ? [plainValues(rows, leaf, nullCount, takeMemory)]
+    : deltaLengthValues(rows, rows.batch.columns[leaf.fieldIndex]!, nullCount, takeMemory)
+}
+
+function assemblePage(leaf: Leaf, valueCount: number, body: readonly Uint8Array[]): Page {
   const bodyBytes = body.reduce((sum, chunk) => sum + chunk.length, 0)
   const header = encodeThrift({
     1: i32(DATA_PAGE),
     2: i32(bodyBytes),
     3: i32(bodyBytes),
     5: struct({
-      1: i32(rows.count),
+      1: i32(valueCount),
       2: i32(ENCODING[leaf.encoding]),
       3: i32(ENCODING.rle),
       4: i32(ENCODING.rle),
     }),
   })
-  return { chunks: [header, ...body], bytes: header.length + bodyBytes }
+  return { chunks: [header, ...body], bytes: header.length + bodyBytes, valueCount }
+}
+
+function packLevels(levels: Int32Array, width: number, takeMemory: TakeMemory): readonly Uint8Array[] {
+  const packed = encodeHybrid(levels, levels.length, width, takeMemory)
+  const head = takeMemory(4)
+  new DataView(head.buffer, head.byteOffset).setInt32(0, packed.length, true)
+  return [head, packed]
 }
 
 /** `bitmapOffset`: null where no value is null. */

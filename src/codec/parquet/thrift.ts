@@ -11,6 +11,8 @@ export type ThriftValue =
   | { readonly kind: 'i64'; readonly value: number | bigint }
   | { readonly kind: 'binary'; readonly value: string | Uint8Array }
   | { readonly kind: 'struct'; readonly fields: ThriftStruct }
+  /** A struct as {@link encodeThrift} gave it. */
+  | { readonly kind: 'encoded'; readonly bytes: Uint8Array }
   | {
       readonly kind: 'list'
       readonly of: 'i32' | 'binary' | 'struct'
@@ -25,45 +27,66 @@ export const i64 = (value: number | bigint): ThriftValue => ({ kind: 'i64', valu
 export const binary = (value: string | Uint8Array): ThriftValue => ({ kind: 'binary', value })
 export const bool = (value: boolean): ThriftValue => ({ kind: 'bool', value })
 export const struct = (fields: ThriftStruct): ThriftValue => ({ kind: 'struct', fields })
+export const encoded = (bytes: Uint8Array): ThriftValue => ({ kind: 'encoded', bytes })
 export const list = (of: 'i32' | 'binary' | 'struct', items: readonly ThriftValue[]): ThriftValue => ({
   kind: 'list',
   of,
   items,
 })
 
-const TYPE_IDS = { i8: 3, i32: 5, i64: 6, binary: 8, list: 9, struct: 12 } as const
+const TYPE_IDS = { i8: 3, i32: 5, i64: 6, binary: 8, list: 9, struct: 12, encoded: 12 } as const
 const TRUE_ID = 1
 const FALSE_ID = 2
 /** List sizes from here on stand after the header byte. */
 const LONG_LIST = 15
+/** A varint of 64 bits and a header before it. */
+const MOST_NUMBER_BYTES = 12
 
-export function encodeThrift(fields: ThriftStruct): Uint8Array {
-  const out: number[] = []
-  writeStruct(out, fields)
-  return Uint8Array.from(out)
+/** Bytes in the making. */
+interface Output {
+  bytes: Uint8Array
+  at: number
 }
 
-function writeStruct(out: number[], fields: ThriftStruct): void {
+export function encodeThrift(fields: ThriftStruct): Uint8Array {
+  const out: Output = { bytes: new Uint8Array(128), at: 0 }
+  writeStruct(out, fields)
+  return out.bytes.slice(0, out.at)
+}
+
+/** Room for so many bytes more, and for a number after them. */
+function reserve(out: Output, bytes: number): void {
+  const needed = out.at + bytes + MOST_NUMBER_BYTES
+  if (needed <= out.bytes.length) return
+  const grown = new Uint8Array(Math.max(needed, 2 * out.bytes.length))
+  grown.set(out.bytes.subarray(0, out.at))
+  out.bytes = grown
+}
+
+function writeStruct(out: Output, fields: ThriftStruct): void {
   let last = 0
   // Integer keys of an object come in ascending order.
   for (const [key, value] of Object.entries(fields)) {
     if (value === undefined) continue
     const id = Number(key)
     const type = value.kind === 'bool' ? (value.value ? TRUE_ID : FALSE_ID) : TYPE_IDS[value.kind]
-    out.push(((id - last) << 4) | type)
+    reserve(out, 1)
+    out.bytes[out.at++] = ((id - last) << 4) | type
     if (value.kind !== 'bool') writeValue(out, value)
     last = id
   }
-  out.push(0)
+  reserve(out, 1)
+  out.bytes[out.at++] = 0
 }
 
-function writeValue(out: number[], value: ThriftValue): void {
+function writeValue(out: Output, value: ThriftValue): void {
+  reserve(out, 1)
   switch (value.kind) {
     case 'bool':
-      out.push(value.value ? TRUE_ID : FALSE_ID)
+      out.bytes[out.at++] = value.value ? TRUE_ID : FALSE_ID
       break
     case 'i8':
-      out.push(value.value & 0xff)
+      out.bytes[out.at++] = value.value & 0xff
       break
     case 'i32':
     case 'i64':
@@ -72,15 +95,18 @@ function writeValue(out: number[], value: ThriftValue): void {
     case 'binary': {
       const bytes = typeof value.value === 'string' ? new TextEncoder().encode(value.value) : value.value
       writeVarint(out, BigInt(bytes.length))
-      for (const byte of bytes) out.push(byte)
+      writeBytes(out, bytes)
       break
     }
     case 'struct':
       writeStruct(out, value.fields)
       break
+    case 'encoded':
+      writeBytes(out, value.bytes)
+      break
     case 'list': {
       const size = value.items.length
-      out.push((Math.min(size, LONG_LIST) << 4) | TYPE_IDS[value.of])
+      out.bytes[out.at++] = (Math.min(size, LONG_LIST) << 4) | TYPE_IDS[value.of]
       if (size >= LONG_LIST) writeVarint(out, BigInt(size))
       for (const item of value.items) writeValue(out, item)
       break
@@ -88,15 +114,21 @@ function writeValue(out: number[], value: ThriftValue): void {
   }
 }
 
+function writeBytes(out: Output, bytes: Uint8Array): void {
+  reserve(out, bytes.length)
+  out.bytes.set(bytes, out.at)
+  out.at += bytes.length
+}
+
 function zigzag(value: bigint): bigint {
   return value < 0n ? -value * 2n - 1n : value * 2n
 }
 
-function writeVarint(out: number[], value: bigint): void {
+function writeVarint(out: Output, value: bigint): void {
   let rest = value
   while (rest >= 0x80n) {
-    out.push(Number(rest & 0x7fn) | 0x80)
+    out.bytes[out.at++] = Number(rest & 0x7fn) | 0x80
     rest >>= 7n
   }
-  out.push(Number(rest))
+  out.bytes[out.at++] = Number(rest)
 }
