@@ -31,11 +31,16 @@ export interface Batch {
   readonly rowCount: number
   readonly columns: readonly Column[]
   readonly buffer: ArrayBuffer
+  /**
+   * Rows that were not decoded: as COPY BINARY has them, one after the other, without header and trailer. There are no columns then,
+   * and `fields` only names what each row has. Nobody is given such a batch who did not ask for it.
+   */
+  readonly tuples?: Span
 }
 
 /** Bytes that the batch has, which are at most those of its buffer. */
-export function batchBytes({ columns }: Batch): number {
-  return columns.reduce((bytes, column) => bytes + columnBytes(column), 0)
+export function batchBytes({ columns, tuples }: Batch): number {
+  return columns.reduce((bytes, column) => bytes + columnBytes(column), tuples?.length ?? 0)
 }
 
 function columnBytes({ validity, offsets, values, elements }: Column): number {
