@@ -54,6 +54,8 @@ export interface CatalogColumn {
   readonly enumLabels: readonly string[] | null
   /** For arrays, the element's typeName. */
   readonly elementType: string | null
+  /** For arrays, more of the element; absent where nothing more is known of it. */
+  readonly element?: ElementFacts
   readonly nullable: boolean
   readonly default: string | null
   readonly generated: 'stored' | 'virtual' | null
@@ -61,6 +63,17 @@ export interface CatalogColumn {
   readonly comment: string | null
   /** Whether the role may SELECT it. */
   readonly selectable: boolean
+}
+
+/** The type of an array's elements, after domains are resolved. */
+export interface ElementFacts extends Pick<
+  CatalogColumn,
+  'typeName' | 'typeSchema' | 'typeOid' | 'typeKind' | 'modifier'
+> {
+  /** Whether it is an array itself, by way of a domain. */
+  readonly isArray: boolean
+  /** typdelim: what stands between elements in the array's text. */
+  readonly delimiter: string
 }
 
 export interface StreamKey {

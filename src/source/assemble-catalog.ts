@@ -2,6 +2,7 @@
 import type {
   CatalogColumn,
   CatalogStream,
+  ElementFacts,
   ForeignKey,
   Leaf,
   RelationKind,
@@ -55,6 +56,14 @@ export interface TreeRow {
   readonly indexes: number
 }
 
+interface ElementRow extends Pick<
+  ColumnRow,
+  'type_oid' | 'type_name' | 'type_schema' | 'type_kind' | 'modifier'
+> {
+  readonly is_array: boolean
+  readonly delimiter: string
+}
+
 export interface ColumnRow {
   readonly relation: number
   readonly name: string
@@ -70,6 +79,8 @@ export interface ColumnRow {
   readonly domain: string | null
   readonly enum_labels: readonly string[] | null
   readonly element_type: string | null
+  /** Of an array; as JSON. */
+  readonly element: string | null
   readonly not_null: boolean
   readonly default_expression: string | null
   readonly generated: string
@@ -229,12 +240,26 @@ export function assembleColumn(row: ColumnRow): CatalogColumn {
     domain: row.domain,
     enumLabels: row.enum_labels,
     elementType: row.element_type,
+    ...(row.element === null ? {} : { element: assembleElement(row.element) }),
     nullable: !row.not_null,
     default: row.default_expression,
     generated: row.generated === 's' ? 'stored' : row.generated === 'v' ? 'virtual' : null,
     identity: row.identity === 'a' ? 'always' : row.identity === 'd' ? 'default' : null,
     comment: row.comment,
     selectable: row.selectable,
+  }
+}
+
+function assembleElement(json: string): ElementFacts {
+  const row = JSON.parse(json) as ElementRow
+  return {
+    typeName: row.type_name,
+    typeSchema: row.type_schema,
+    typeOid: row.type_oid,
+    typeKind: TYPE_KINDS[row.type_kind] ?? 'pseudo',
+    modifier: row.modifier,
+    isArray: row.is_array,
+    delimiter: row.delimiter,
   }
 }
 

@@ -33,6 +33,7 @@ SELECT c.oid,
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
    AND c.relpersistence <> 't'
    AND n.nspname <> 'information_schema'
+   AND n.nspname <> '_trunkline'  -- what is kept here of copies that land here
    AND n.nspname NOT LIKE 'pg\\_%'  -- a prefix that is reserved for the system
  ORDER BY n.nspname, c.relname`
 
@@ -96,6 +97,12 @@ const DOMAINS_SQL = `step AS (
 resolved AS (
   SELECT step.* FROM step JOIN pg_type t ON t.oid = step.base AND t.typtype <> 'd')`
 
+/** More of the elements of the array type `t`, as JSON: from `base`, a row of pg_type, and `space`, its namespace. */
+export const elementSql = (modifier: string): string => `CASE WHEN t.typoutput = 'array_out'::regproc THEN
+         json_build_object('type_oid', base.oid::int8, 'type_name', base.typname, 'type_schema', space.nspname,
+                           'type_kind', base.typtype, 'modifier', ${modifier}, 'delimiter', t.typdelim,
+                           'is_array', base.typoutput = 'array_out'::regproc)::text END`
+
 /** What a column's type is, from \`a\` (atttypid, atttypmod) and the tables of {@link TYPE_JOINS}. */
 const TYPE_COLUMNS = `t.oid AS type_oid,
        t.typname::text AS type_name,
@@ -107,13 +114,17 @@ const TYPE_COLUMNS = `t.oid AS type_oid,
        CASE WHEN a.atttypmod = -1 THEN coalesce(r.modifier, -1) ELSE a.atttypmod END AS modifier,
        CASE WHEN r.domain IS NOT NULL THEN declared.typname::text END AS domain,
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS enum_labels,
-       CASE WHEN t.typoutput = 'array_out'::regproc THEN element.typname::text END AS element_type`
+       CASE WHEN t.typoutput = 'array_out'::regproc THEN element.typname::text END AS element_type,
+       ${elementSql('coalesce(nullif(a.atttypmod, -1), er.modifier, -1)')} AS element`
 
 const TYPE_JOINS = `JOIN pg_type declared ON declared.oid = a.atttypid
   LEFT JOIN resolved r ON r.domain = a.atttypid
   JOIN pg_type t ON t.oid = coalesce(r.base, a.atttypid)
   JOIN pg_namespace tn ON tn.oid = t.typnamespace
-  LEFT JOIN pg_type element ON element.oid = t.typelem`
+  LEFT JOIN pg_type element ON element.oid = t.typelem
+  LEFT JOIN resolved er ON er.domain = t.typelem
+  LEFT JOIN pg_type base ON base.oid = coalesce(er.base, t.typelem)
+  LEFT JOIN pg_namespace space ON space.oid = base.typnamespace`
 
 /** The columns of relations. */
 export const COLUMNS_SQL = `

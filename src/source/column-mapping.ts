@@ -5,7 +5,7 @@
  * output function whatever it is. A cast to text would not do: inet, "char", bool and types of extensions have casts of their
  * own with other results. Calling the output function by name would need privileges on it and on its schema.
  */
-import type { WireFormat } from '../codec/decoder-column.js'
+import type { ElementWire, WireFormat } from '../codec/decoder-column.js'
 import type { CatalogColumn, CatalogStream } from '../model/catalog.js'
 import type { ColumnType } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
@@ -19,6 +19,8 @@ import { widenColumn } from './widen-column.js'
 export interface ColumnMapping {
   readonly type: ColumnType
   readonly wire: WireFormat
+  /** Of an array that lands as a list. */
+  readonly elementWire?: ElementWire
   readonly expression: string
   readonly special: SpecialValue
   readonly loss: string | null
@@ -74,7 +76,7 @@ function mapColumn(stream: CatalogStream, column: CatalogColumn, options: TypeOp
   // What is said of one column is about the column as it is, whatever the profile.
   const mapping =
     wanted !== undefined
-      ? overrideColumn({ stream: stream.name, column, natural, wanted })
+      ? overrideColumn({ stream: stream.name, column, natural, wanted, options })
       : options.typeProfile === 'widened'
         ? widenColumn(column, natural)
         : natural
@@ -85,6 +87,7 @@ function mapColumn(stream: CatalogStream, column: CatalogColumn, options: TypeOp
     source: column.name,
     expression: mapping.expression,
     wire: mapping.wire,
+    ...(mapping.elementWire === undefined ? {} : { elementWire: mapping.elementWire }),
     unrepresentable,
     loss: mapping.loss,
     ...(mapping === natural && keepsType(column, mapping) ? { ownType: true } : {}),
@@ -97,7 +100,8 @@ function keepsType({ typeName }: CatalogColumn, { type }: ColumnMapping): boolea
   return type.kind !== 'binary' || typeName === 'bytea'
 }
 
-function mapNaturally(column: CatalogColumn, options: TypeOptions): ColumnMapping {
+/** How the column lands by `type_profile: exact`. */
+export function mapNaturally(column: CatalogColumn, options: TypeOptions): ColumnMapping {
   const expression = quoteIdent(column.name)
   const plain = { expression, special: 'error', loss: null } as const
   if (column.typeSchema !== 'pg_catalog') return mapUserDefined(column, options)
@@ -159,7 +163,7 @@ export function asText(column: CatalogColumn): ColumnMapping {
  * IS DISTINCT FROM NULL is true for a row of nothing but NULLs, which is not NULL; format makes '' of NULL.
  * A column without an output function of use (a pseudo-type) fails at the server with its name.
  */
-function outputText(column: CatalogColumn): string {
+export function outputText(column: CatalogColumn): string {
   const name = quoteIdent(column.name)
   const text = `pg_catalog.format('%s', ${name})`
   return column.nullable ? `CASE WHEN ${name} IS DISTINCT FROM NULL THEN ${text} END` : text

@@ -3,6 +3,8 @@ import type { CatalogColumn } from '../model/catalog.js'
 import { TrunklineError } from '../model/error.js'
 import { quoteIdent } from '../postgres/quote.js'
 import { asText, type ColumnMapping } from './column-mapping.js'
+import type { TypeOptions } from './contract.js'
+import { asList } from './list-mapping.js'
 
 export interface TypeWish {
   readonly stream: string
@@ -10,6 +12,7 @@ export interface TypeWish {
   /** How the column lands by itself. */
   readonly natural: ColumnMapping
   readonly wanted: string
+  readonly options: TypeOptions
 }
 
 /** Other names of the same landing type. */
@@ -25,13 +28,16 @@ const ALIASES: Readonly<Record<string, string>> = {
   bytea: 'binary',
   blob: 'binary',
 }
-const OFFERED = 'text, json, decimal(p,s), integer, bigint, double, binary'
+const OFFERED =
+  'text, json, decimal(p,s), integer, bigint, double, binary and, of arrays, list and text[], decimal(p,s)[] …'
 const TEXT_TYPES: ReadonlySet<string> = new Set(['text', 'varchar', 'bpchar', 'name', 'citext'])
 const INTEGERS: Readonly<Record<string, number>> = { int2: 16, int4: 32, int8: 64 }
 
 /** @throws CONFIG_INVALID, naming the column and why it cannot land so. */
 export function overrideColumn(wish: TypeWish): ColumnMapping {
   const { column, natural, wanted } = wish
+  const ofArray = /^list$|^(?<element>.*\S)\s*\[\s*\]$/i.exec(wanted.trim())
+  if (ofArray !== null) return asList(wish, ofArray.groups?.['element'] ?? null)
   const match = /^([a-z][a-z0-9 ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?$/.exec(
     wanted.trim().toLowerCase(),
   )
@@ -135,7 +141,8 @@ function isBuiltIn(column: CatalogColumn, typeName?: string): boolean {
   return column.typeSchema === 'pg_catalog' && (typeName === undefined || column.typeName === typeName)
 }
 
-function impossible(wish: TypeWish, why: string): TrunklineError {
+/** The error for a type that the column cannot land as. */
+export function impossible(wish: Omit<TypeWish, 'natural' | 'options'>, why: string): TrunklineError {
   const { stream, column, wanted } = wish
   return new TrunklineError(
     'CONFIG_INVALID',

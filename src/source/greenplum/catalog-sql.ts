@@ -5,6 +5,7 @@
  * no recursion and no SELECT without columns: two planners read these, and both have to. Names are qualified by the session's
  * `search_path = pg_catalog`. Sizes and locks are those of the whole cluster; `gp_segment_id = -1` is the coordinator.
  */
+import { elementSql } from '../catalog-sql.js'
 
 /** Columns of the catalog that decide how it is asked. */
 const PROBED = [
@@ -151,7 +152,8 @@ const TYPE_COLUMNS = `t.oid AS type_oid,
                 nullif(d3.typtypmod, -1), -1) AS modifier,
        CASE WHEN d0.typtype = 'd' THEN d0.typname::text END AS domain,
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS enum_labels,
-       CASE WHEN t.typoutput = 'array_out'::regproc THEN element.typname::text END AS element_type`
+       CASE WHEN t.typoutput = 'array_out'::regproc THEN element.typname::text END AS element_type,
+       ${elementSql('a.atttypmod')} AS element`
 
 const TYPE_JOINS = `JOIN pg_type d0 ON d0.oid = a.atttypid
   LEFT JOIN pg_type d1 ON d0.typtype = 'd' AND d1.oid = d0.typbasetype
@@ -160,7 +162,9 @@ const TYPE_JOINS = `JOIN pg_type d0 ON d0.oid = a.atttypid
   LEFT JOIN pg_type d4 ON d3.typtype = 'd' AND d4.oid = d3.typbasetype
   JOIN pg_type t ON t.oid = coalesce(d4.oid, d3.oid, d2.oid, d1.oid, d0.oid)
   JOIN pg_namespace tn ON tn.oid = t.typnamespace
-  LEFT JOIN pg_type element ON element.oid = t.typelem`
+  LEFT JOIN pg_type element ON element.oid = t.typelem
+  LEFT JOIN pg_type base ON base.oid = t.typelem
+  LEFT JOIN pg_namespace space ON space.oid = base.typnamespace`
 
 export function columnsSql(has: CatalogColumns): string {
   return `
