@@ -16,6 +16,8 @@ import { quoteName, quoteTable } from './quote.js'
 import { formatColumns } from './table-columns.js'
 
 const THREADS = 1
+/** Readers of text take buffers of many times the longest line that they allow, however short the lines are. */
+const SCAN_BYTES = 512 * 1024 * 1024
 
 type Side = 'expected' | 'actual'
 
@@ -104,12 +106,14 @@ export class RowComparison implements AsyncDisposable {
 
   /** `from`: a FROM item that has the fields by name. */
   async addScan(side: Side, from: string): Promise<void> {
+    await this.#database.allowMemory(SCAN_BYTES)
     const columns = this.#fields.map(({ name }) => quoteName(name)).join(', ')
     await this.#connection.run(`INSERT INTO ${tableOf(side)} (${columns}) SELECT ${columns} FROM ${from}`)
   }
 
   /** `actual`: a FROM item in place of what was added on that side. */
   async compare(actual?: string): Promise<VerifyResult> {
+    if (actual !== undefined) await this.#database.allowMemory(SCAN_BYTES)
     const [found] = await queryRows(
       this.#connection,
       formatComparison({

@@ -1,9 +1,10 @@
 /** Rows of a dated copy: a batch with one more column, the same instant in every row. */
 import type { Batch } from '../../batch/batch.js'
 import type { Field } from '../../model/column-type.js'
+import { RUN_AT } from '../duckdb/table-columns.js'
 
-export const RUN_AT: Field = {
-  name: '_trunkline_run_at',
+export const RUN_AT_FIELD: Field = {
+  name: RUN_AT,
   type: { kind: 'timestamp', utc: true },
   nullable: false,
 }
@@ -17,7 +18,7 @@ export function addInstant(batch: Batch, instant: Date): Batch {
   new BigInt64Array(buffer, offset, batch.rowCount).fill(BigInt(instant.getTime()) * 1000n)
   const column = { nullCount: 0, validity: null, offsets: null, values: { offset, length } }
   return {
-    fields: [...batch.fields, RUN_AT],
+    fields: [...batch.fields, RUN_AT_FIELD],
     rowCount: batch.rowCount,
     columns: [...batch.columns, column],
     buffer,

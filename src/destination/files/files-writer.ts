@@ -8,7 +8,7 @@ import type { Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
 import type { VerifyResult } from '../../model/report.js'
 import type { ReconcileResult, SchemaChange, StreamLanding, StreamWriter } from '../contract.js'
-import { RUN_AT, addInstant } from './dated-batch.js'
+import { RUN_AT_FIELD, addInstant } from './dated-batch.js'
 import { assertAllPresent, mergeFields } from './landed-fields.js'
 import type { SavedFile, StreamEntry } from './manifest.js'
 import type { TableOutput } from './table-output.js'
@@ -168,7 +168,7 @@ export class FilesWriter implements StreamWriter {
   }
 
   #fileFields(): readonly Field[] {
-    return this.#landing.runAt === null ? this.#fields : [...this.#fields, RUN_AT]
+    return this.#landing.runAt === null ? this.#fields : [...this.#fields, RUN_AT_FIELD]
   }
 
   #assertColumns(): void {

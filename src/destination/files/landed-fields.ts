@@ -3,7 +3,10 @@ import type { Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
 import type { StreamLanding } from '../contract.js'
 import { formatDuckDbType } from '../duckdb/column-types.js'
-import { RUN_AT } from './dated-batch.js'
+import { DELETED_AT, RUN_AT } from '../duckdb/table-columns.js'
+
+/** Reserved whether a landing adds them or not, so that it can any time. */
+const OWN_NAMES: readonly string[] = [RUN_AT, DELETED_AT]
 
 /** Readers of such files take names that differ in case alone for one. */
 export function foldName(name: string): string {
@@ -11,15 +14,14 @@ export function foldName(name: string): string {
 }
 
 /** @throws NAME_COLLISION, STREAM_UNSUPPORTED without any column */
-export function assertDistinctFields({ stream, fields, runAt }: StreamLanding): void {
+export function assertDistinctFields({ stream, fields }: StreamLanding): void {
   if (fields.length === 0) {
     throw new TrunklineError('STREAM_UNSUPPORTED', `${stream} has no columns, and a file needs one.`, {
       hint: `Leave it out: --exclude '${stream}'`,
       context: { stream },
     })
   }
-  const seen = new Map<string, string>()
-  if (runAt !== null) seen.set(RUN_AT.name, `${RUN_AT.name}, which Trunkline adds`)
+  const seen = new Map(OWN_NAMES.map((name) => [name, `${name}, which Trunkline adds`]))
   for (const { name } of fields) {
     const other = seen.get(foldName(name))
     if (other !== undefined) {

@@ -41,7 +41,8 @@ class LocalStore implements Store {
     return this.#at(file)
   }
 
-  async open(): Promise<void> {
+  async open({ signal }: { readonly signal?: AbortSignal }): Promise<void> {
+    signal?.throwIfAborted()
     await this.#tell('opening it', async () => {
       await this.#makeFolder('')
       await this.#makeFolder(STAGING)
@@ -91,7 +92,8 @@ class LocalStore implements Store {
     try {
       return await readFile(this.#at(file))
     } catch (error) {
-      if (isMissing(error)) return null
+      // A folder is no file.
+      if (isMissing(error) || (error as NodeJS.ErrnoException).code === 'EISDIR') return null
       throw this.#failure(`reading ${file}`, error)
     }
   }
@@ -124,7 +126,7 @@ class LocalStore implements Store {
         const file = path.join(this.#at(STAGING), entry.name)
         const found = await stat(file).catch(() => null)
         if (found === null || found.mtime >= before) continue
-        await rm(file, { force: true })
+        await rm(file, { recursive: true, force: true })
         removed++
       }
       return removed
