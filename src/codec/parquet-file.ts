@@ -38,7 +38,7 @@ export interface ParquetFile {
 
 /**
  * Every column can be null, whatever its field says: that costs some bytes a page. An interval is a group
- * `{months, days, micros}`; every other kind is one column of its logical type.
+ * `{months, days, micros}`, a list the three levels that readers expect; every other kind is one column of its logical type.
  */
 export function createParquetFile(fields: readonly Field[], options: ParquetOptions = {}): ParquetFile {
   const { elements, leaves } = parquetSchema(fields)
@@ -60,11 +60,13 @@ export function createParquetFile(fields: readonly Field[], options: ParquetOpti
       const chunks: ThriftValue[] = []
       for (const leaf of leaves) {
         const start = offset
+        let valueCount = 0
         for (const part of parts) {
           if (part.count === 0) continue
           const page = encodeDataPage(part, leaf, takeMemory)
           yield page.chunks
           offset += page.bytes
+          valueCount += page.valueCount
         }
         const bytes = i64(offset - start)
         chunks.push(
@@ -75,7 +77,7 @@ export function createParquetFile(fields: readonly Field[], options: ParquetOpti
               2: list('i32', [i32(ENCODING[leaf.encoding]), i32(ENCODING.rle)]),
               3: list('binary', leaf.path.map(binary)),
               4: i32(UNCOMPRESSED),
-              5: i64(rowCount),
+              5: i64(valueCount),
               6: bytes,
               7: bytes,
               9: i64(start),
