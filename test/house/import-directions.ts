@@ -36,6 +36,7 @@ export const directions: Readonly<Record<string, Allowed>> = {
   protocol: faces,
   // What a library offers for batches is part of it.
   index: { ...faces, values: [...faces.values, 'batch'] },
+  testing: { values: ['model', 'batch'], types: ['destination'] },
   arrow: { values: ['model', 'batch'] },
   // Splits are read side by side as a sync reads them.
   reading: { values: ['model', 'batch', 'sync'], types: ['source'] },

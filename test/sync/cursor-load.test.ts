@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { makeBatch } from '../destination/make-batch.js'
+import { makeBatch } from '../../src/testing/make-batch.js'
 import type { CursorColumn } from '../../src/model/cursor.js'
 import type { Batch } from '../../src/batch/batch.js'
 import { rows as rowsOf } from '../../src/batch/rows.js'

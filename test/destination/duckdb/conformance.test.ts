@@ -1,5 +1,4 @@
-import { describeDestination } from '../conformance.js'
+import { describeDestination } from '../describe-destination.js'
 import { makeDuckDbPlace } from './duckdb-place.js'
 
-describeDestination('DuckDB', () => makeDuckDbPlace())
-describeDestination('DuckDB with publish=atomic', () => makeDuckDbPlace({ publish: 'atomic' }))
+await describeDestination('DuckDB', () => makeDuckDbPlace())

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { afterEach, describe, expect, it } from 'vitest'
-import { inRun, landingOf, makeCheckpoint, orders, runOf } from '../conformance.js'
+import { inRun, landingOf, makeCheckpoint, orders, runOf } from '../../../src/testing/landings.js'
 import { startRuns } from './child.js'
 import type { DuckDbPlace } from './duckdb-place.js'
 import { makeDuckDbPlace } from './duckdb-place.js'

@@ -4,7 +4,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createDuckDbDestination } from '../../../src/destination/duckdb/duckdb-destination.js'
 import { NEWEST_STORAGE_VERSION } from '../../../src/destination/duckdb/inspect-file.js'
-import { inRun, landingOf, makeCheckpoint, orders, runOf } from '../conformance.js'
+import { inRun, landingOf, makeCheckpoint, orders, runOf } from '../../../src/testing/landings.js'
 import { holdFile, startRuns } from './child.js'
 import type { DuckDbPlace } from './duckdb-place.js'
 import { makeDuckDbPlace } from './duckdb-place.js'
@@ -133,7 +133,7 @@ describe('a DuckDB file that is in use', () => {
     await expect(place.create().readState(null)).rejects.toMatchObject({ code: 'DESTINATION_LOCKED' })
     await holder.kill()
     await landOne(place, 'b')
-    expect(await place.readRows({ schema: 'public', name: 'orders' }, ['note'])).toEqual([['b']])
+    expect(await place.query('SELECT note FROM db.public.orders')).toEqual([['b']])
   })
 
   it.each(['direct', 'atomic'] as const)('by another run (%s): the error says which', async (publish) => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterEach, expect, it } from 'vitest'
 import { buildBatch } from '../../../src/batch/build-batch.js'
 import type { Field } from '../../../src/model/column-type.js'
-import { inRun, landingOf, makeCheckpoint, runOf } from '../conformance.js'
+import { inRun, landingOf, makeCheckpoint, runOf } from '../../../src/testing/landings.js'
 import type { DuckDbPlace } from './duckdb-place.js'
 import { makeDuckDbPlace } from './duckdb-place.js'
 

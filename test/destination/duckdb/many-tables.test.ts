@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { createDuckDbDestination } from '../../../src/destination/duckdb/duckdb-destination.js'
 import type { Field } from '../../../src/model/column-type.js'
-import { inRun, landingOf, makeCheckpoint, runOf } from '../conformance.js'
-import { makeBatch } from '../make-batch.js'
+import { inRun, landingOf, makeCheckpoint, runOf } from '../../../src/testing/landings.js'
+import { makeBatch } from '../../../src/testing/make-batch.js'
 
 const MIB = 1024 * 1024
 

@@ -1,7 +1,14 @@
 import { readdir, stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
-import { inRun, landingOf, makeCheckpoint, makeProgress, orders, runOf } from '../conformance.js'
+import {
+  inRun,
+  landingOf,
+  makeCheckpoint,
+  makeProgress,
+  orders,
+  runOf,
+} from '../../../src/testing/landings.js'
 import { startChild } from './child.js'
 import type { DuckDbPlace } from './duckdb-place.js'
 import { makeDuckDbPlace } from './duckdb-place.js'

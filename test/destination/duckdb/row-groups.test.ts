@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ROW_GROUP_ROWS, RowGroupCutter } from '../../../src/destination/duckdb/row-groups.js'
 import type { Field } from '../../../src/model/column-type.js'
-import { makeBatch } from '../make-batch.js'
+import { makeBatch } from '../../../src/testing/make-batch.js'
 
 const FIELDS: Field[] = [
   { name: 'n', type: { kind: 'int', bits: 16 }, nullable: true },

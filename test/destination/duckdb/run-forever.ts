@@ -3,7 +3,7 @@
  * Every run lands all rows with the run's number as their note, and the same number in the checkpoint; it says so on stdout.
  */
 import { createDuckDbDestination } from '../../../src/destination/duckdb/duckdb-destination.js'
-import { landingOf, makeCheckpoint, orders, runOf } from '../conformance.js'
+import { landingOf, makeCheckpoint, orders, runOf } from '../../../src/testing/landings.js'
 
 const [file = '', publish, rows = '1000'] = process.argv.slice(2)
 for (;;) {

@@ -3,7 +3,7 @@
  * It goes on in what is there. Every piece has as many rows, and the saved progress counts them; stdout says how many are saved.
  */
 import { createDuckDbDestination } from '../../../src/destination/duckdb/duckdb-destination.js'
-import { landingOf, makeProgress, orders, runOf } from '../conformance.js'
+import { landingOf, makeProgress, orders, runOf } from '../../../src/testing/landings.js'
 
 const [file = '', publish, rows = '1000'] = process.argv.slice(2)
 const destination = createDuckDbDestination({

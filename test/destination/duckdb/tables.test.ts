@@ -5,9 +5,18 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { StreamLanding } from '../../../src/destination/contract.js'
 import type { Field } from '../../../src/model/column-type.js'
-import type { Plain } from '../make-batch.js'
-import { ID, NOTE, inRun, keysOf, landingOf, makeCheckpoint, orders, runOf } from '../conformance.js'
-import { makeBatch } from '../make-batch.js'
+import type { Plain } from '../../../src/testing/plain.js'
+import {
+  ID,
+  NOTE,
+  inRun,
+  keysOf,
+  landingOf,
+  makeCheckpoint,
+  orders,
+  runOf,
+} from '../../../src/testing/landings.js'
+import { makeBatch } from '../../../src/testing/make-batch.js'
 import type { DuckDbPlace } from './duckdb-place.js'
 import { makeDuckDbPlace } from './duckdb-place.js'
 
@@ -87,7 +96,7 @@ describe('DuckDB names', () => {
   })
 
   it('takes a table of the same name in other case for the same table', async () => {
-    await place.makeForeignTable({ schema: 'public', name: 'ORDERS' })
+    await place.makeForeignTable?.({ schema: 'public', name: 'ORDERS' })
     await expect(land({}, [])).rejects.toMatchObject({ code: 'TABLE_OWNED' })
   })
 

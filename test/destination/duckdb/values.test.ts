@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ColumnType, Field } from '../../../src/model/column-type.js'
 import { DATE_INFINITY, TIMESTAMP_INFINITY } from '../../../src/model/column-type.js'
-import { inRun, landingOf, makeCheckpoint, runOf } from '../conformance.js'
-import type { Plain } from '../make-batch.js'
-import { makeBatch } from '../make-batch.js'
+import { inRun, landingOf, makeCheckpoint, runOf } from '../../../src/testing/landings.js'
+import type { Plain } from '../../../src/testing/plain.js'
+import { makeBatch } from '../../../src/testing/make-batch.js'
 import type { DuckDbPlace } from './duckdb-place.js'
 import { makeDuckDbPlace } from './duckdb-place.js'
 

@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from 'vitest'
 import type { Batch } from '../../../src/batch/batch.js'
 import type { Field } from '../../../src/model/column-type.js'
-import { inRun, landingOf, makeCheckpoint, runOf } from '../conformance.js'
+import { inRun, landingOf, makeCheckpoint, runOf } from '../../../src/testing/landings.js'
 import type { DuckDbPlace } from './duckdb-place.js'
 import { makeDuckDbPlace } from './duckdb-place.js'
 

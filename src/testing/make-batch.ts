@@ -1,38 +1,30 @@
-/** Batches from plain values, written without the builders of the product so that both can be wrong only apart. */
-import type { Batch, Column, Span } from '../../src/batch/batch.js'
-import type { ColumnType, Field } from '../../src/model/column-type.js'
-
 /**
- * bool: boolean; int, date (days), time and timestamp (microseconds): number or bigint; float: number; decimal: text;
- * interval: [months, days, microseconds]; text, json, uuid: text; binary: bytes.
+ * Batches from plain values, in the layout that `batch.ts` states, written without the builders of the product so that both can be wrong
+ * only apart.
  */
-export type Plain = null | boolean | number | bigint | string | Uint8Array | readonly [number, number, bigint]
+import type { Batch, Column, Span } from '../batch/batch.js'
+import type { ColumnType, ElementType, Field } from '../model/column-type.js'
+import type { Plain, PlainElement } from './plain.js'
 
+/** Bytes to be laid into the buffer, and who is told where. */
+interface Part {
+  readonly bytes: Uint8Array
+  place(span: Span): void
+}
+
+type Laid = { -readonly [Key in keyof Column]: Column[Key] }
+
+/** @param rows values by position; what is left out at the end of a row is null */
 export function makeBatch(fields: readonly Field[], rows: readonly (readonly Plain[])[]): Batch {
-  const parts: { bytes: Uint8Array; place: (span: Span) => void }[] = []
-  const columns: Column[] = fields.map((field, index) => {
-    const values = rows.map((row) => row[index] ?? null)
-    const column: { nullCount: number; validity: Span | null; offsets: Span | null; values: Span } = {
-      nullCount: values.filter((value) => value === null).length,
-      validity: null,
-      offsets: null,
-      values: { offset: 0, length: 0 },
-    }
-    if (column.nullCount > 0) {
-      parts.push({
-        bytes: bits(values.map((value) => value !== null)),
-        place: (span) => (column.validity = span),
-      })
-    }
-    const { data, offsets } = encode(field.type, values)
-    if (offsets) {
-      parts.push({ bytes: new Uint8Array(offsets.buffer), place: (span) => (column.offsets = span) })
-    }
-    parts.push({ bytes: data, place: (span) => (column.values = span) })
-    return column
-  })
-  const total = parts.reduce((sum, part) => sum + align(part.bytes.length), 0)
-  const buffer = new ArrayBuffer(total)
+  const parts: Part[] = []
+  const columns = fields.map(({ type }, index) =>
+    layColumn(
+      type,
+      rows.map((row) => row[index] ?? null),
+      parts,
+    ),
+  )
+  const buffer = new ArrayBuffer(parts.reduce((sum, part) => sum + align(part.bytes.length), 0))
   let at = 0
   for (const part of parts) {
     new Uint8Array(buffer).set(part.bytes, at)
@@ -40,6 +32,40 @@ export function makeBatch(fields: readonly Field[], rows: readonly (readonly Pla
     at += align(part.bytes.length)
   }
   return { fields, rowCount: rows.length, columns, buffer }
+}
+
+function layColumn(type: ColumnType, values: readonly Plain[], parts: Part[]): Column {
+  const column: Laid = {
+    nullCount: values.filter((value) => value === null).length,
+    validity: null,
+    offsets: null,
+    values: { offset: 0, length: 0 },
+  }
+  if (column.nullCount > 0) {
+    const present = bits(values.map((value) => value !== null))
+    parts.push({ bytes: present, place: (span) => (column.validity = span) })
+  }
+  if (type.kind === 'list') {
+    const lists = values.map((value) => (value ?? []) as readonly PlainElement[])
+    const offsets = offsetsOf(lists)
+    parts.push({ bytes: new Uint8Array(offsets.buffer), place: (span) => (column.offsets = span) })
+    column.elements = layColumn(
+      type.element,
+      lists.flatMap((list) => [...list]),
+      parts,
+    )
+    return column
+  }
+  const { data, offsets } = encode(type, values as readonly PlainElement[])
+  if (offsets) parts.push({ bytes: new Uint8Array(offsets.buffer), place: (span) => (column.offsets = span) })
+  parts.push({ bytes: data, place: (span) => (column.values = span) })
+  return column
+}
+
+function offsetsOf(chunks: readonly { readonly length: number }[]): Int32Array {
+  const offsets = new Int32Array(chunks.length + 1)
+  for (const [index, { length }] of chunks.entries()) offsets[index + 1] = (offsets[index] ?? 0) + length
+  return offsets
 }
 
 const align = (length: number): number => Math.ceil(length / 8) * 8
@@ -52,16 +78,14 @@ function bits(flags: readonly boolean[]): Uint8Array {
 }
 
 function encode(
-  type: ColumnType,
-  values: readonly Plain[],
+  type: ElementType,
+  values: readonly PlainElement[],
 ): { data: Uint8Array; offsets: Int32Array | null } {
   if (type.kind === 'text' || type.kind === 'json' || type.kind === 'binary') {
     const chunks = values.map((value) =>
       value === null ? new Uint8Array() : value instanceof Uint8Array ? value : Buffer.from(value as string),
     )
-    const offsets = new Int32Array(values.length + 1)
-    for (const [index, chunk] of chunks.entries()) offsets[index + 1] = (offsets[index] ?? 0) + chunk.length
-    return { data: Buffer.concat(chunks), offsets }
+    return { data: Buffer.concat(chunks), offsets: offsetsOf(chunks) }
   }
   if (type.kind === 'bool') return { data: bits(values.map((value) => value === true)), offsets: null }
   const width = widthOf(type)
@@ -72,7 +96,7 @@ function encode(
   return { data: new Uint8Array(view.buffer), offsets: null }
 }
 
-function widthOf(type: ColumnType): number {
+function widthOf(type: ElementType): number {
   switch (type.kind) {
     case 'int':
     case 'float':
@@ -89,7 +113,7 @@ function widthOf(type: ColumnType): number {
   }
 }
 
-function put(view: DataView, at: number, type: ColumnType, value: Exclude<Plain, null>): void {
+function put(view: DataView, at: number, type: ElementType, value: Exclude<PlainElement, null>): void {
   switch (type.kind) {
     case 'int':
       if (type.bits === 16) view.setInt16(at, Number(value), true)
