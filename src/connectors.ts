@@ -11,6 +11,7 @@ import { parseDestination } from './config/destination-text.js'
 import { readS3Options } from './config/s3-options.js'
 import type { Environment } from './config/interpolate.js'
 import type { Destination } from './destination/contract.js'
+import type { Garbage, GarbageOptions } from './destination/files/collect-garbage.js'
 import type { FileFormat } from './destination/files/file-format.js'
 import type { SqlRehearsal, SqlSession } from './destination/sql-session.js'
 import type { Store } from './destination/stores/store.js'
@@ -126,14 +127,16 @@ async function openFiles(
 }
 
 /** How rows become a file. */
-async function openFormat({ format }: FilesLocation): Promise<FileFormat> {
-  await Promise.resolve()
+async function openFormat({ format, options }: FilesLocation): Promise<FileFormat> {
   switch (format) {
     case 'parquet':
+      return (await import('./destination/files/parquet-format.js')).createParquetFormat(options.format)
     case 'arrow':
+      return (await import('./destination/files/arrow-format.js')).createArrowFormat(options.format)
     case 'csv':
+      return (await import('./destination/files/csv-format.js')).createCsvFormat(options.format)
     case 'jsonl':
-      throw notYet(format)
+      return (await import('./destination/files/jsonl-format.js')).createJsonlFormat(options.format)
     default:
       return unreachable(format)
   }
@@ -155,11 +158,22 @@ async function openStore({ place, options }: FilesLocation, logger: Logger): Pro
   }
 }
 
-function notYet(format: string): TrunklineError {
-  return new TrunklineError(
-    'CONFIG_UNSUPPORTED',
-    `${format}: destinations are not available in this version.`,
-  )
+/**
+ * Removes files that no table needs any more.
+ * @throws CONFIG_UNSUPPORTED for a destination that is not made of files, and what its store can meet
+ */
+export async function removeGarbage(text: string, options: GarbageOptions): Promise<Garbage> {
+  const location = parseDestination(text)
+  if (location.format === 'duckdb' || location.format === 'postgresql') {
+    throw new TrunklineError(
+      'CONFIG_UNSUPPORTED',
+      `${location.format}: destinations leave nothing behind that would have to be removed.`,
+      { hint: 'Name a destination of files, as parquet:DIR.' },
+    )
+  }
+  const { collectGarbage } = await import('./destination/files/collect-garbage.js')
+  await using store = await openStore(location, silentLogger)
+  return await collectGarbage(store, options)
 }
 
 export interface SqlOptions {

@@ -91,19 +91,25 @@ function createProgram(start: Start): Command {
     .option('--typescript', 'as interfaces of the rows that the library gives')
     .action(start(async (...call) => (await import('./commands/discover.js')).runDiscoverCommand(...call)))
 
-  command(program, 'read', 'write the rows of one stream to stdout')
+  command(program, 'read', 'write the rows of one stream, or of a query, to stdout')
     .argument('[source]', SOURCE)
     .argument('[stream]', 'schema.table')
     .option('-c, --config <file>', CONFIG)
     .addOption(
-      new Option('--format <format>', 'how rows are written').choices(['jsonl', 'csv']).default('jsonl'),
+      new Option('--format <format>', 'how rows are written')
+        .choices(['jsonl', 'csv', 'arrow', 'copy'])
+        .default('jsonl'),
     )
+    .option('--format-option <name=value>', 'how exactly, as header=false for csv (repeatable)', collect)
+    .option('-o, --output <file>', 'write to this file instead; it is there when it is whole')
+    .option('--sql <query>', 'one SELECT, instead of a stream')
     .option('--columns <names>', 'only these columns, separated by commas (repeatable)', collect)
     .option('--exclude-columns <names>', 'all columns but these (repeatable)', collect)
     .option('--where <condition>', 'only rows that satisfy it')
     .option('--limit <rows>', 'stop after so many rows')
     .option('--read-method <method>', 'copy, named (a cursor at the server) or client (one query)')
     .option('--batch-size <rows>', 'most rows in a batch, and in a FETCH of a cursor')
+    .option('--allow-privileged-role', 'let --sql run under a role that can do more than read')
     .action(start(async (...call) => (await import('./commands/read.js')).runReadCommand(...call)))
 
   command(program, 'status', 'show how fresh a destination is')
@@ -112,6 +118,14 @@ function createProgram(start: Start): Command {
     .option('--sync <name>', 'only this sync')
     .option('--max-age <duration>', 'exit with 1 when a stream is older, as 2h')
     .action(start(async (...call) => (await import('./commands/status.js')).runStatusCommand(...call)))
+
+  command(program, 'gc', 'remove files that no table of a destination of files needs any more')
+    .argument('[destination]', DESTINATION)
+    .option('-c, --config <file>', CONFIG)
+    .option('--sync <name>', 'the destination of this sync')
+    .option('--older-than <age>', 'leave younger files alone (default: 24h)')
+    .option('--dry-run', 'only say what would be removed')
+    .action(start(async (...call) => (await import('./commands/gc.js')).runGcCommand(...call)))
 
   addStateCommands(program, start)
 
@@ -182,7 +196,8 @@ function addStateCommands(program: Command, start: Start): void {
 }
 
 const SOURCE = 'postgresql://user@host/database, or a name of trunkline.yaml'
-const DESTINATION = 'FILE.duckdb or duckdb:FILE?publish=atomic'
+const DESTINATION =
+  'FILE.duckdb, parquet:DIR, arrow:, csv: or jsonl:DIR, each also as parquet:s3://…, or postgresql://…'
 const CONFIG = 'configuration file (default: trunkline.yaml here)'
 
 function addSelection(command: Command): Command {

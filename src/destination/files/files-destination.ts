@@ -144,7 +144,7 @@ class FilesDestination implements Destination {
     for (;;) {
       const seen = this.#log.ledger.syncs.get(sync)
       if (seen?.token !== undefined && seen.token !== null) {
-        const running = findHolder(await findNotes(store, holder.token), seen)
+        const running = findHolder(await findNotes(store, holder), seen)
         if (running !== null) throw heldBy(this.description, running)
       }
       const epoch = (seen?.epoch ?? 0) + 1
@@ -316,7 +316,7 @@ class FilesDestination implements Destination {
     const ledger = await this.#log.refresh()
     if (!ledger.streams.has(streamKey({ sync, stream }))) throw nothingSaved(sync, stream)
     const lease = ledger.syncs.get(sync)
-    const running = this.#run === null ? findHolder(await findNotes(store), lease) : null
+    const running = this.#run === null ? findHolder(await findNotes(store, 'exactly'), lease) : null
     if (running !== null) throw heldBy(this.description, running)
     await this.#log.append(format.name, (now) => {
       const entry = now.streams.get(streamKey({ sync, stream }))
@@ -407,7 +407,7 @@ class LeaseTaken extends Error {}
 export async function findFilesRun(store: Store): Promise<RunNote | null> {
   const log = new ManifestLog(store)
   const { syncs } = await log.refresh()
-  const notes = await findNotes(store)
+  const notes = await findNotes(store, null)
   for (const lease of syncs.values()) {
     const running = findHolder(notes, lease)
     if (running !== null) return running

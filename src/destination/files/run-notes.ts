@@ -3,9 +3,10 @@
  * again, and removed at the end. It decides whether a lease that somebody has may be taken: what keeps two runs from committing on
  * the same state is the chain of manifests alone.
  */
+import { randomUUID } from 'node:crypto'
 import { isAlive, type ProcessIdentity } from '../process-identity.js'
 import { formatRunNote, parseRunNote, type RunNote } from '../run-note.js'
-import type { Store } from '../stores/store.js'
+import type { Store, StoredFile } from '../stores/store.js'
 import type { SyncEntry } from './manifest.js'
 
 const FOLDER = '_trunkline/runs/'
@@ -84,12 +85,28 @@ export class RunNoteKeeper {
   }
 }
 
-/** @param own a note that was just written, by which the store's clock is told; otherwise this machine's is taken for it. */
-export async function findNotes(store: Store, own?: string): Promise<readonly FoundNote[]> {
-  const files: { readonly path: string; readonly modifiedAt: Date }[] = []
+/**
+ * @param clock by which their age is told: that of the store, from a note that was just written (its token) or by a file made for
+ * that (`exactly`); null: this machine's.
+ */
+export async function findNotes(
+  store: Store,
+  clock: { readonly token: string } | 'exactly' | null,
+): Promise<readonly FoundNote[]> {
+  const probe = clock === 'exactly' && store.folder === undefined ? pathOf(randomUUID()) : null
+  if (probe !== null) await store.put(probe, new Uint8Array())
+  try {
+    const told = clock !== null && clock !== 'exactly' ? pathOf(clock.token) : probe
+    return await readNotes(store, told)
+  } finally {
+    if (probe !== null) await store.remove([probe])
+  }
+}
+
+async function readNotes(store: Store, told: string | null): Promise<readonly FoundNote[]> {
+  const files: StoredFile[] = []
   for await (const file of store.list(FOLDER)) files.push(file)
-  const nowMs =
-    files.find(({ path }) => own !== undefined && path === pathOf(own))?.modifiedAt.getTime() ?? Date.now()
+  const nowMs = files.find(({ path }) => path === told)?.modifiedAt.getTime() ?? Date.now()
   const notes: FoundNote[] = []
   for (const { path, modifiedAt } of files) {
     const content = await store.read(path)
