@@ -189,7 +189,11 @@ export function normalRows(
   fields: readonly Field[],
   rows: readonly (readonly Plain[])[],
 ): (string | null)[][] {
-  const options = { jsonByValue: place.jsonByValue === true, mixesZeros: place.mixesZeros === true }
+  const options = {
+    jsonByValue: place.jsonByValue === true,
+    jsonNullIsNull: place.jsonNullIsNull === true,
+    mixesZeros: place.mixesZeros === true,
+  }
   const normal = rows.map((row) =>
     fields.map(({ type }, index) => normalize(type, row[index] ?? null, options)),
   )

@@ -31,6 +31,8 @@ export interface Place {
   refuses?(type: ColumnType, value?: Plain): boolean
   /** JSON documents come back as the same value, but not as the same text. */
   readonly jsonByValue?: boolean
+  /** The JSON document `null` comes back as NULL. */
+  readonly jsonNullIsNull?: boolean
   /** To it, 0 and −0 are one value: where both stand in a column, either may come back as the other. */
   readonly mixesZeros?: boolean
   /** Takes everything away again. */

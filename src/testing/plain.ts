@@ -25,6 +25,8 @@ export type PlainElement =
 export interface NormalizeOptions {
   /** Documents are equal where their values are. */
   readonly jsonByValue?: boolean
+  /** The document `null` is NULL. */
+  readonly jsonNullIsNull?: boolean
   /** −0 is 0. */
   readonly mixesZeros?: boolean
 }
@@ -62,6 +64,7 @@ export function normalize(type: ColumnType, value: Plain, options: NormalizeOpti
       return `${months} ${days} ${micros}`
     }
     case 'json':
+      if (value === 'null' && options.jsonNullIsNull === true) return null
       return options.jsonByValue === true ? sortedJson(JSON.parse(value as string)) : (value as string)
     case 'text':
       return value as string
