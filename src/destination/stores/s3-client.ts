@@ -1,5 +1,5 @@
 /** The SDK's client of one bucket, made when it is first used: loading the SDK takes a tenth of a second. */
-import type { S3 } from '@aws-sdk/client-s3'
+import type { S3, S3ClientConfig } from '@aws-sdk/client-s3'
 import { TrunklineError } from '../../model/error.js'
 import { describeFailure, toStoreError } from './s3-errors.js'
 
@@ -112,29 +112,35 @@ export function createS3Bucket(address: S3Address, patience: S3Patience): S3Buck
 }
 
 async function openClient(address: S3Address, patience: S3Patience): Promise<S3> {
-  const { region, endpoint, pathStyle, profile } = address
-  const sdk = await loadSdk()
-  const s3 = withoutVersionWarning(
-    () =>
-      new sdk.S3({
-        ...(region === null ? {} : { region }),
-        ...(endpoint === null ? {} : { endpoint }),
-        ...(profile === null ? {} : { profile }),
-        forcePathStyle: pathStyle,
-        maxAttempts: patience.attempts,
-        retryMode: 'standard',
-        requestHandler: { connectionTimeout: patience.connectMs, socketTimeout: patience.idleMs },
-        // The SDK logs to the console unless told otherwise.
-        logger: { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore },
-      }),
-  )
+  const { S3 } = await loadSdk()
+  let s3 = withoutVersionWarning(() => new S3(configure(address, patience)))
   try {
-    await checkRegion(s3, address)
+    if (!(await hasRegion(s3))) {
+      s3.destroy()
+      s3 = new S3(configure({ ...address, region: regionOfOthers(address) }, patience))
+    }
     await withDeadline(s3.config.credentials(), patience.credentialsMs)
     return s3
   } catch (error) {
     s3.destroy()
     throw error
+  }
+}
+
+function configure(
+  { region, endpoint, pathStyle, profile }: S3Address,
+  patience: S3Patience,
+): S3ClientConfig {
+  return {
+    ...(region === null ? {} : { region }),
+    ...(endpoint === null ? {} : { endpoint }),
+    ...(profile === null ? {} : { profile }),
+    forcePathStyle: pathStyle,
+    maxAttempts: patience.attempts,
+    retryMode: 'standard',
+    requestHandler: { connectionTimeout: patience.connectMs, socketTimeout: patience.idleMs },
+    // The SDK logs to the console unless told otherwise.
+    logger: { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore },
   }
 }
 
@@ -163,20 +169,23 @@ function withoutVersionWarning<T>(make: () => T): T {
   }
 }
 
+async function hasRegion(s3: S3): Promise<boolean> {
+  return s3.config.region().then(
+    (region) => region !== '',
+    () => false,
+  )
+}
+
 /** Other stores than Amazon's mostly do not look at the region, but a signature has one. */
-async function checkRegion(s3: S3, { endpoint, bucket }: S3Address): Promise<void> {
-  const found = await s3.config.region().catch(() => '')
-  if (found !== '') return
-  if (endpoint === null) {
-    throw new TrunklineError(
-      'CONFIG_INVALID',
-      `s3://${bucket}: it is not said which region the bucket is in.`,
-      {
-        hint: 'Write ?region=, or set AWS_REGION.',
-      },
-    )
-  }
-  s3.config.region = () => Promise.resolve('us-east-1')
+function regionOfOthers({ endpoint, bucket }: S3Address): string {
+  if (endpoint !== null) return 'us-east-1'
+  throw new TrunklineError(
+    'CONFIG_INVALID',
+    `s3://${bucket}: it is not said which region the bucket is in.`,
+    {
+      hint: 'Write ?region=, or set AWS_REGION.',
+    },
+  )
 }
 
 /** Credentials come from commands, files and other machines, none of which may keep a run waiting for ever. */

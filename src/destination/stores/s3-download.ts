@@ -99,23 +99,25 @@ async function download(bucket: S3Bucket, path: string, receiver: Receiver): Pro
   let interruptions = 0
   for (;;) {
     const before = received
+    const answer = await get(bucket, path, received, etag).catch((error: unknown) => {
+      throw bucket.toError(request, error)
+    })
+    if (answer === null) return false
+    if (answer === 'changed') {
+      received = 0
+      etag = undefined
+      await receiver.restart()
+      continue
+    }
+    etag = answer.ETag
+    const { ContentLength } = answer
     try {
-      const answer = await get(bucket, path, received, etag)
-      if (answer === null) return false
-      if (answer === 'changed') {
-        received = 0
-        etag = undefined
-        await receiver.restart()
-        continue
-      }
-      etag = answer.ETag
-      const total = received + (answer.ContentLength ?? 0)
       for await (const chunk of answer.Body as AsyncIterable<Uint8Array>) {
         await receiver.add(chunk, received)
         received += chunk.length
       }
-      if (answer.ContentLength === undefined || received === total) return true
-      throw Object.assign(new Error(`${received} of ${total} bytes`), { code: 'ECONNRESET' })
+      if (ContentLength === undefined || received === before + ContentLength) return true
+      throw Object.assign(new Error(`${received - before} of ${ContentLength} bytes`), { code: 'ECONNRESET' })
     } catch (error) {
       if (error instanceof TrunklineError) throw error
       interruptions = received > before ? 1 : interruptions + 1

@@ -14,8 +14,9 @@ import type { StoreFile } from './store.js'
 
 const MIB = 1024 * 1024
 const MAX_PARTS = 10_000
-/** In flight beside the one that is being filled; parts that are larger go one at a time. */
+/** That may be on their way while another one is filled; parts that are larger go one at a time. */
 const MAX_BYTES_IN_FLIGHT = 16 * MIB
+const MAX_PARTS_IN_FLIGHT = 4
 /** What a file begins with: most files of small tables never need more. */
 const FIRST_BUFFER_BYTES = 256 * 1024
 
@@ -81,7 +82,7 @@ class Upload implements StoreFile {
       while (offset < piece.length) {
         const size = this.partBytes(this.partCount)
         const room = this.makeRoom(size, piece.length - offset)
-        const count = Math.min(piece.length - offset, size - this.filled)
+        const count = Math.min(piece.length - offset, room.length - this.filled)
         room.set(piece.subarray(offset, offset + count), this.filled)
         this.filled += count
         offset += count
@@ -125,7 +126,7 @@ class Upload implements StoreFile {
     }
   }
 
-  /** A buffer that has room for some more bytes at least, of the part's size at most. */
+  /** A buffer that has room for a byte at least, of the part's size at most. */
   private makeRoom(partBytes: number, wanted: number): Buffer {
     const present = this.buffer
     if (present !== null && this.filled < present.length) return present
@@ -166,7 +167,10 @@ class Upload implements StoreFile {
       })
     this.inFlight.push({ done, bytes: body.length })
     this.bytes += body.length
-    while (this.bytesInFlight() > Math.max(MAX_BYTES_IN_FLIGHT, body.length)) {
+    while (
+      this.inFlight.length > MAX_PARTS_IN_FLIGHT ||
+      this.bytesInFlight() > Math.max(MAX_BYTES_IN_FLIGHT, body.length)
+    ) {
       await this.inFlight[0]?.done
       this.inFlight.shift()
     }
