@@ -1,6 +1,8 @@
 /** Where a command writes: data and results to stdout, everything else to stderr; and what those two are. */
 import { once } from 'node:events'
+import { fstatSync, writeSync } from 'node:fs'
 import type { Environment } from '../config/interpolate.js'
+import { outputError } from './output-file.js'
 
 export interface OutputFlags {
   readonly quiet?: boolean
@@ -21,8 +23,11 @@ export interface Terminal {
   readonly columns: number
   /** Aborts when nobody reads stdout any more. */
   readonly outClosed: AbortSignal
-  /** Resolves when the next piece may be written. */
-  out(text: string): Promise<void>
+  /**
+   * Resolves when the piece is written, so that its memory may be used again, or when nobody reads stdout any more.
+   * @throws DESTINATION_FULL, DESTINATION_FAILED
+   */
+  out(piece: string | Uint8Array): Promise<void>
   /** A line to stderr. */
   note(line: string): void
   /** Text as it is to stderr, for the bars. */
@@ -45,8 +50,8 @@ export function openTerminal(flags: OutputFlags, env: Environment): Terminal {
   const closed = new AbortController()
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     // The reader of a pipe left, as `head` does: not an error of ours.
+    // Whoever wrote hears of the others.
     if (error.code === 'EPIPE') closed.abort()
-    else throw error
   })
   stderr.on('error', () => undefined)
   const colour = stderr.isTTY && !dumb && (env['NO_COLOR'] ?? '') === ''
@@ -62,9 +67,10 @@ export function openTerminal(flags: OutputFlags, env: Environment): Terminal {
       return stderr.isTTY && stderr.columns > 0 ? stderr.columns : 80
     },
     outClosed: closed.signal,
-    out: async (text) => {
-      if (closed.signal.aborted) return
-      if (!stdout.write(text)) await drained(stdout, closed.signal)
+    out: async (piece) => {
+      if (closed.signal.aborted || piece.length === 0) return
+      if (isFile(stdout.fd)) writeWhole(stdout.fd, piece)
+      else await written(stdout, piece, closed.signal)
     },
     note: (line) => {
       stderr.write(`${line}\n`)
@@ -78,6 +84,30 @@ export function openTerminal(flags: OutputFlags, env: Environment): Terminal {
       if (stderr.writableLength > 0) await once(stderr, 'drain').catch(() => undefined)
     },
   }
+}
+
+function isFile(fd: number): boolean {
+  const facts = fstatSync(fd)
+  return facts.isFile() || (facts.isCharacterDevice() && !process.stdout.isTTY)
+}
+
+/** Node's own stream for files takes a write that was cut short, as one that fills the disk is, for a whole one. */
+function writeWhole(fd: number, piece: string | Uint8Array): void {
+  const bytes = typeof piece === 'string' ? Buffer.from(piece, 'utf8') : piece
+  try {
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at)
+  } catch (cause) {
+    throw outputError(cause, 'Standard output')
+  }
+}
+
+function written(stream: NodeJS.WriteStream, piece: string | Uint8Array, closed: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(piece, (error) => {
+      if (!error || closed.aborted || (error as NodeJS.ErrnoException).code === 'EPIPE') resolve()
+      else reject(outputError(error, 'Standard output'))
+    })
+  })
 }
 
 async function drained(stream: NodeJS.WriteStream, signal: AbortSignal): Promise<void> {

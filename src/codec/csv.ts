@@ -7,6 +7,7 @@
 import type { Batch } from '../batch/batch.js'
 import { offsetsOf } from '../batch/list-elements.js'
 import { unreachable, type Field } from '../model/column-type.js'
+import type { CsvOptions } from './csv-options.js'
 import {
   arrayTextCell,
   boundedCell,
@@ -18,27 +19,6 @@ import {
 } from './text/cells.js'
 import { createRowEncoder, type Cell, type RowEncoder } from './text/row-encoder.js'
 import { writeHex } from './text/value-writer.js'
-
-export interface CsvOptions {
-  readonly header: boolean
-  readonly delimiter: CsvDelimiter
-  readonly quote: CsvQuote
-  /** What stands for null. Without quote, delimiter and line breaks. */
-  readonly nullText: string
-  /** `escape`: text that a spreadsheet would take for a formula gets a `'` before it, for good. */
-  readonly formulas: 'keep' | 'escape'
-}
-
-export type CsvDelimiter = ',' | ';' | '|' | '\t'
-export type CsvQuote = '"' | "'"
-
-export const CSV_DEFAULTS: CsvOptions = {
-  header: true,
-  delimiter: ',',
-  quote: '"',
-  nullText: '',
-  formulas: 'keep',
-}
 
 const utf8 = new TextEncoder()
 const NOTHING = new Uint8Array(0)

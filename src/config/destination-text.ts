@@ -56,9 +56,17 @@ const DUCKDB_FORMS = 'duckdb:FILE, duckdb:FILE?publish=atomic, or just FILE.duck
 
 const LAYOUT_OPTIONS: readonly string[] = ['file_size', 'file_rows']
 const FORMAT_OPTIONS: Readonly<Record<FileFormatName, readonly string[]>> = {
-  parquet: ['compression', 'row_group_rows'],
-  arrow: ['compression'],
-  csv: ['compression'],
+  parquet: [
+    'compression',
+    'compression_level',
+    'row_group_rows',
+    'row_group_bytes',
+    'page_bytes',
+    'dictionary',
+    'encodings',
+  ],
+  arrow: ['framing', 'compression'],
+  csv: ['header', 'delimiter', 'quote', 'null_text', 'formulas', 'compression'],
   jsonl: ['compression'],
 }
 

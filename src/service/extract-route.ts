@@ -136,7 +136,7 @@ async function extract(work: Work): Promise<boolean> {
     {
       await using from = await openFrom(body, options, signal)
       await using extraction = await openExtraction(from, body, { limits: from.limits, signal })
-      const writer = await openRowWriter(format, extraction.fields)
+      const writer = openRowWriter(format, extraction.fields)
       await sendAll(work, { extraction, writer, send, progress })
     }
     // The snapshot is let go: what is left to send takes nothing from the server.
@@ -173,7 +173,7 @@ async function sendAll(
   { extraction, writer, send, progress }: Sending,
 ): Promise<void> {
   const { raw } = reply
-  const begin = (): Promise<void> => {
+  const begin = (): void => {
     // What is wrong with the request shows before the first rows are there, and can then be said by a status.
     progress.begun = true
     reply.hijack()
@@ -184,7 +184,6 @@ async function sendAll(
       'trunkline-snapshot': extraction.snapshotId,
       ...(reply.request.raw.httpVersion === '1.0' ? {} : { trailer: TRAILERS }),
     })
-    return sendBytes(raw, writer.begin(), send)
   }
   const write = async (batch: Batch): Promise<void> => {
     const bytes = writer.write(batch)
@@ -194,10 +193,10 @@ async function sendAll(
     progress.cursor = extraction.cursor()
   }
   for await (const batch of extraction.batches) {
-    if (!progress.begun) await begin()
+    if (!progress.begun) begin()
     await write(batch)
   }
-  if (!progress.begun) await begin()
+  if (!progress.begun) begin()
   await sendBytes(raw, writer.end(), send)
 }
 

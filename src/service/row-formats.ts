@@ -1,8 +1,7 @@
 /** How rows leave: JSON Lines or an Arrow IPC stream. */
 import type { Batch } from '../batch/batch.js'
 import type { Field } from '../model/column-type.js'
-import { TrunklineError } from '../model/error.js'
-import { toJsonLines } from '../row-text.js'
+import { createRowOutput } from '../row-output.js'
 import { ServiceError } from './service-error.js'
 
 export const FORMATS = ['jsonl', 'arrow'] as const
@@ -13,34 +12,24 @@ export const CONTENT_TYPES: Readonly<Record<RowFormat, string>> = {
   arrow: 'application/vnd.apache.arrow.stream',
 }
 
+/** Pieces of memory of their own, which the client may take in its time. */
 export interface RowWriter {
-  begin(): Uint8Array
   write(batch: Batch): Uint8Array
   end(): Uint8Array
 }
 
-const NOTHING = new Uint8Array(0)
-
-/** @throws MODULE_MISSING where `apache-arrow` is not installed */
-export async function openRowWriter(format: RowFormat, fields: readonly Field[]): Promise<RowWriter> {
-  if (format === 'arrow') return (await loadArrow()).createArrowStream(fields)
+export function openRowWriter(format: RowFormat, fields: readonly Field[]): RowWriter {
+  const output = createRowOutput(format, fields)
   return {
-    begin: () => NOTHING,
-    write: (batch) => Buffer.from(toJsonLines(batch), 'utf8'),
-    end: () => NOTHING,
+    write: (batch) => joined(output.add({ batch, start: 0, count: batch.rowCount })),
+    end: () => joined(output.end()),
   }
 }
 
-async function loadArrow(): Promise<typeof import('../arrow.js')> {
-  try {
-    return await import('../arrow.js')
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause
-    throw new TrunklineError('MODULE_MISSING', 'Arrow streams need a package that is not installed.', {
-      hint: 'npm install apache-arrow where the service runs, or ask for JSON Lines.',
-      cause,
-    })
-  }
+function joined(encoded: Iterable<readonly Uint8Array[]>): Uint8Array {
+  const copies: Uint8Array[] = []
+  for (const pieces of encoded) copies.push(Buffer.concat(pieces))
+  return copies.length === 1 ? copies[0]! : Buffer.concat(copies)
 }
 
 /** What the body says goes before what the header accepts; JSON Lines where neither says anything. */

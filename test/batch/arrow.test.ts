@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { toArrow } from '../../src/arrow.js'
 import { buildBatch } from '../../src/batch/build-batch.js'
 import { columnReader } from '../../src/batch/column-reader.js'
-import { formatUuid, textOf } from '../../src/batch/format-value.js'
+import { textOf } from '../../src/batch/format-value.js'
 import { captureError } from '../codec/capture-error.js'
 import { SAMPLE_FIELDS, sampleBatch } from '../codec/sample-batch.js'
 
@@ -19,7 +19,6 @@ function arrowValue(kind: string, stored: unknown): unknown {
     case 'json':
       return textOf(stored as Uint8Array)
     case 'uuid':
-      return formatUuid(stored as Uint8Array)
     case 'binary':
       return Buffer.from(stored as Uint8Array).toString('hex')
     default:
@@ -46,6 +45,7 @@ function rawValue(kind: string, vector: Vector, row: number): unknown {
       const words = Int32Array.from((values as Int32Array).subarray(4 * row, 4 * row + 4))
       return `${words[0]} ${words[1]} ${new BigInt64Array(words.buffer)[1]}`
     }
+    case 'uuid':
     case 'binary':
       return Buffer.from(vector.get(row) as Uint8Array).toString('hex')
     default:
@@ -71,7 +71,7 @@ describe('an Arrow record batch', () => {
     span: 'Interval<MONTH_DAY_NANO>',
     name: 'Utf8',
     document: 'Utf8',
-    id: 'Utf8',
+    id: 'FixedSizeBinary[16]',
     content: 'Binary',
   }
 
@@ -107,15 +107,19 @@ describe('an Arrow record batch', () => {
       (data) => (data.values as Uint8Array).buffer === batch.buffer,
     )
     const copied = SAMPLE_FIELDS.filter((_, index) => !shared[index]).map((field) => field.name)
-    expect(copied).toEqual(['price', 'amount', 'span', 'id'])
+    expect(copied).toEqual(['price', 'amount', 'span'])
   })
 
-  it('marks JSON as what it is, and is readable without rows', () => {
+  it('marks JSON and uuids as what they are, and is readable without rows', () => {
     const { schema, numRows } = toArrow(sampleBatch(0, false))
     expect(numRows).toBe(0)
-    expect(
-      schema.fields.find((field) => field.name === 'document')!.metadata.get('ARROW:extension:name'),
-    ).toBe('arrow.json')
+    const extension = (name: string): unknown =>
+      schema.fields.find((field) => field.name === name)!.metadata.get('ARROW:extension:name')
+    expect([extension('document'), extension('id'), extension('name')]).toEqual([
+      'arrow.json',
+      'arrow.uuid',
+      undefined,
+    ])
   })
 
   it('refuses an interval that nanoseconds cannot hold', () => {

@@ -11,7 +11,7 @@ interface Allowed {
 
 /** Faces drive sources and destinations through their contracts, which are types; only `connectors` knows the real ones. */
 const faces: Allowed = {
-  values: ['model', 'config', 'pipeline', 'sync', 'connectors', 'reading', 'row-text'],
+  values: ['model', 'config', 'pipeline', 'sync', 'connectors', 'reading', 'row-output'],
   types: ['batch', 'source', 'destination'],
 }
 
@@ -32,15 +32,15 @@ export const directions: Readonly<Record<string, Allowed>> = {
   },
   // The one exception between faces: `trunkline serve` starts the service.
   cli: { ...faces, values: [...faces.values, 'service'] },
-  service: { ...faces, values: [...faces.values, 'arrow', 'batch'] },
+  service: { ...faces, values: [...faces.values, 'batch'] },
   protocol: faces,
   // What a library offers for batches is part of it.
   index: { ...faces, values: [...faces.values, 'batch'] },
   testing: { values: ['model', 'batch'], types: ['destination'] },
-  arrow: { values: ['model', 'batch'] },
+  arrow: { values: ['model', 'batch', 'codec'] },
   // Splits are read side by side as a sync reads them.
   reading: { values: ['model', 'batch', 'sync'], types: ['source'] },
-  'row-text': { values: ['model', 'batch'] },
+  'row-output': { values: ['model', 'batch', 'codec'] },
 }
 
 /** The one part that imports a third-party package, and whether only lazily (`import()`), because loading it is slow. */

@@ -1,9 +1,9 @@
 /** Rows as Arrow IPC files or streams. */
 import { createArrowEncoder } from '../../codec/arrow-ipc.js'
 import { loadCompressor } from '../../codec/compression/compressor.js'
+import { chooseOption, refuseUnknownOptions, type FormatOptions } from '../../codec/stated-options.js'
 import type { Field } from '../../model/column-type.js'
 import type { FileFormat } from './file-format.js'
-import { chooseOption, refuseUnknownOptions, type FormatOptions } from './format-options.js'
 
 export const ARROW_OPTIONS = ['framing', 'compression'] as const
 

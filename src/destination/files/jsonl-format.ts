@@ -1,11 +1,11 @@
 /** Rows as files of JSON Lines. */
 import { createJsonlEncoder } from '../../codec/jsonl.js'
+import { refuseUnknownOptions, type FormatOptions } from '../../codec/stated-options.js'
 import type { Field } from '../../model/column-type.js'
 import { quoteName, quoteText } from '../duckdb/quote.js'
 import type { FileFormat } from './file-format.js'
-import { readTextCompression, refuseUnknownOptions, type FormatOptions } from './format-options.js'
 import { fromJson } from './scan-values.js'
-import { encodeTextFile } from './text-file.js'
+import { encodeTextFile, readTextCompression } from './text-file.js'
 
 export const JSONL_OPTIONS = ['compression'] as const
 

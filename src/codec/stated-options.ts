@@ -1,7 +1,6 @@
-/** Options of a kind of file as a destination's text states them, `csv:DIR?header=false`: checked and named. */
-import { loadCompressor, type Compress } from '../../codec/compression/compressor.js'
-import { closestKey } from '../../model/closest-name.js'
-import { TrunklineError } from '../../model/error.js'
+/** Options of a format as text states them, `csv:DIR?header=false`: checked and named. */
+import { closestKey } from '../model/closest-name.js'
+import { TrunklineError } from '../model/error.js'
 
 export type FormatOptions = Readonly<Record<string, string>>
 
@@ -12,7 +11,7 @@ export function refuseUnknownOptions(format: string, options: FormatOptions, kno
     const suggestion = closestKey(key, known)
     const meant = suggestion === null ? '' : `Did you mean \`${suggestion}\`? `
     throw new TrunklineError('CONFIG_UNKNOWN_KEY', `${format}: unknown option \`${key}\`.`, {
-      hint: `${meant}Options: ${known.join(', ')}.`,
+      hint: known.length === 0 ? 'It has no options.' : `${meant}Options: ${known.join(', ')}.`,
     })
   }
 }
@@ -30,22 +29,4 @@ export function chooseOption<Value>(
   throw new TrunklineError('CONFIG_INVALID', `${format}: ${key} cannot be what it is told to be.`, {
     hint: `${key} is one of: ${names.join(' ')}.`,
   })
-}
-
-/** What compresses whole files of text piece by piece, and what their names end with. */
-export interface TextCompression {
-  readonly name: 'none' | 'gzip' | 'zstd'
-  readonly suffix: '' | '.gz' | '.zst'
-  readonly compress: Compress | null
-}
-
-/** @throws CONFIG_INVALID */
-export async function readTextCompression(format: string, options: FormatOptions): Promise<TextCompression> {
-  const name = chooseOption(format, options, 'compression', {
-    none: 'none',
-    gzip: 'gzip',
-    zstd: 'zstd',
-  } as const)
-  if (name === 'none') return { name, suffix: '', compress: null }
-  return { name, suffix: name === 'gzip' ? '.gz' : '.zst', compress: await loadCompressor(name) }
 }
