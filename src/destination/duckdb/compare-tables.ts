@@ -1,5 +1,5 @@
 /** SQL that tells how the rows of two tables differ, to the last bit and with their multiplicity. */
-import type { Field } from '../../model/column-type.js'
+import type { ElementType, Field } from '../../model/column-type.js'
 import { quoteName } from './quote.js'
 
 /**
@@ -25,6 +25,18 @@ export function formatComparison(options: {
           GROUP BY ${groups})`
 }
 
+function elementsExactly(element: ElementType, name: string): readonly string[] {
+  switch (element.kind) {
+    case 'float':
+      return [name, `list_transform(${name}, lambda x: CASE WHEN isnan(x) THEN false ELSE signbit(x) END)`]
+    case 'interval':
+    case 'json':
+      return [`${name}::VARCHAR[]`]
+    default:
+      return [name]
+  }
+}
+
 /** What DuckDB must compare for two values to be equal only if they are the same value. */
 function exactly(field: Field): readonly string[] {
   const name = quoteName(field.name)
@@ -37,6 +49,8 @@ function exactly(field: Field): readonly string[] {
       return [`${name}::VARCHAR`]
     case 'json':
       return [`${name}::VARCHAR`]
+    case 'list':
+      return elementsExactly(field.type.element, name)
     default:
       return [name]
   }

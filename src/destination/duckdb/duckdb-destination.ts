@@ -26,7 +26,7 @@ import type { PartialKey } from './partial-store.js'
 import { dropPartial, readPartials } from './partial-store.js'
 import { CATALOG, foldName, formatTable, quoteName } from './quote.js'
 import { KnownTables } from './known-tables.js'
-import { fillMemory, memoryForColumns, memoryLimit, memoryOfCommitted } from './memory-room.js'
+import { countColumns, fillMemory, memoryForColumns, memoryLimit, memoryOfCommitted } from './memory-room.js'
 import { ownedByOther } from './refusals.js'
 import { RunFile } from './run-file.js'
 import { createStateTables, hasStateTables } from './state-layout.js'
@@ -214,7 +214,7 @@ class DuckDbDestination implements Destination {
       await run.control.run(
         `CREATE SCHEMA IF NOT EXISTS ${quoteName(CATALOG)}.${quoteName(landing.table.schema)}`,
       )
-      await this.#makeRoom(run, landing.fields.length)
+      await this.#makeRoom(run, countColumns(landing.fields))
       const number = partial ?? (ours ? owner.number : run.nextNumber++)
       let committed = false
       const writer = await DuckDbStreamWriter.open(
@@ -241,7 +241,7 @@ class DuckDbDestination implements Destination {
               await run.database.makeLogPrivate()
               await commit()
               run.changed = true
-              if (fresh) await this.#empty(run, landing.fields.length)
+              if (fresh) await this.#empty(run, countColumns(landing.fields))
             }),
           hasPartial: () => run.partials.has(landing.stream),
           onSaved: (partial) => {
@@ -266,7 +266,7 @@ class DuckDbDestination implements Destination {
         landing,
       )
       this.#writers.add(writer)
-      run.columnCounts.set(writer, landing.fields.length)
+      run.columnCounts.set(writer, countColumns(landing.fields))
       return writer
     })
   }

@@ -1,5 +1,6 @@
 /** How much memory DuckDB is allowed, and what takes it: found by measuring. */
 import { batchBytes, type Batch } from '../../batch/batch.js'
+import type { Field } from '../../model/column-type.js'
 
 const MIB = 1024 * 1024
 /**
@@ -32,6 +33,11 @@ const COMMITTED_BYTES = 32 * MIB
 /** Bytes allowed from the start. */
 export function memoryLimit(threads: number): number {
   return LIMIT_BYTES + threads * LIMIT_BYTES_PER_THREAD
+}
+
+/** Columns as they count for memory: a list is stored as one of lengths and one of elements, and measured it takes twice as much. */
+export function countColumns(fields: readonly Field[]): number {
+  return fields.reduce((sum, { type }) => sum + (type.kind === 'list' ? 2 : 1), 0)
 }
 
 /** Bytes that loading so many columns at once takes in all. */

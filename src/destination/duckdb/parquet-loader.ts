@@ -202,8 +202,14 @@ function formatInsert({ table, fields, constants }: LoaderOptions, files: readon
 /** What the Parquet column becomes. The casts change nothing where DuckDB reads the column as its type, and refuse the rest. */
 function toValue(field: Field, index: number): string {
   const column = `c${index}`
-  return field.type.kind === 'interval'
-    ? // Added part by part, so that nothing is carried from one to another.
-      `to_months(${column}.months) + to_days(${column}.days) + to_microseconds(${column}.micros)`
-    : `${column}::${formatDuckDbType(field.type)}`
+  const { type } = field
+  if (type.kind === 'interval') return addInterval(column)
+  return type.kind === 'list' && type.element.kind === 'interval'
+    ? `list_transform(${column}, lambda x: ${addInterval('x')})`
+    : `${column}::${formatDuckDbType(type)}`
+}
+
+/** Part by part, so that nothing is carried from one to another. */
+function addInterval(group: string): string {
+  return `to_months(${group}.months) + to_days(${group}.days) + to_microseconds(${group}.micros)`
 }

@@ -10,7 +10,7 @@ import type { Field } from '../../model/column-type.js'
 import type { VerifyResult } from '../../model/report.js'
 import { formatComparison } from './compare-tables.js'
 import { Database, createFile, queryRows } from './database.js'
-import { memoryForColumns, memoryLimit, RowRoom } from './memory-room.js'
+import { countColumns, memoryForColumns, memoryLimit, RowRoom } from './memory-room.js'
 import { ParquetLoader } from './parquet-loader.js'
 import { quoteName, quoteTable } from './quote.js'
 import { formatColumns } from './table-columns.js'
@@ -58,7 +58,7 @@ export class RowComparison implements AsyncDisposable {
     try {
       const file = path.join(folder, 'rows.duckdb')
       await createFile(file)
-      const memoryLimitBytes = Math.max(memoryLimit(THREADS), memoryForColumns(fields.length, THREADS))
+      const memoryLimitBytes = Math.max(memoryLimit(THREADS), memoryForColumns(countColumns(fields), THREADS))
       const database = await Database.start({ memoryLimitBytes, threads: THREADS })
       try {
         await database.attach(file)
