@@ -100,6 +100,7 @@ export async function toRequestedSyncs(
       })
     }
     warnOfPassword(first, terminal)
+    warnOfPassword(second, terminal)
     const connection = { url: first, options: {}, place: null }
     return [{ connection, destination: second, options: {}, configured: false }]
   }

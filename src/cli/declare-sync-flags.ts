@@ -21,6 +21,7 @@ export interface SyncFlags {
   readonly nameTemplate?: string
   readonly typeProfile?: string
   readonly deletes?: string
+  readonly indexes?: boolean
   readonly onSchemaChange?: string
   readonly name?: string
   readonly maxConnections?: string
@@ -64,6 +65,7 @@ export function addSyncFlags(command: Command): Command {
     .option('--name-template <template>', 'destination table, with {schema} and {table} replaced')
     .option('--type-profile <profile>', 'exact, or widened to six landing types')
     .option('--deletes <policy>', 'hard, soft or ignore')
+    .option('--indexes', 'make the indexes of the source, too (PostgreSQL destinations)')
     .option('--on-schema-change <policy>', 'evolve, freeze or discard_value')
     .option('--name <name>', 'identity of the sync at the destination (default: the database)')
     .option('--verify', 'compare everything after landing')

@@ -40,6 +40,7 @@ async function toStreamOptions(flags: SyncFlags): Promise<StreamFlags> {
       'batchSize',
       'typeProfile',
       'deletes',
+      'indexes',
       'onSchemaChange',
     ]),
   }

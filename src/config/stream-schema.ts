@@ -134,6 +134,7 @@ export const STREAM_KEYS = {
   ),
   types: z.record(name, name).describe('Landing type by column: text, json, decimal(18,2).'),
   deletes: words(['hard', 'soft', 'ignore']).describe('What becomes of rows that the source deleted.'),
+  indexes: flag.describe('Make the indexes of the source, too (PostgreSQL destinations).'),
   on_schema_change: words(['evolve', 'freeze', 'discard_value']).describe(
     "Follow the source's new columns, stop, or leave them out.",
   ),

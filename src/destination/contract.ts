@@ -33,6 +33,8 @@ export interface DestinationCapabilities {
    * that the server prints of them, none as JSON.
    */
   readonly serverText?: boolean
+  /** Where streams land that have no schema: configured SELECTs. Absent: `main`. */
+  readonly defaultSchema?: string
 }
 
 export interface Destination extends AsyncDisposable {
@@ -157,8 +159,14 @@ export interface StreamOrigin {
   readonly columns: ReadonlyMap<string, OriginColumn>
   /** Null where it has none, or not all of its columns land as they are. */
   readonly primaryKey: readonly string[] | null
-  /** Further valid indexes over nothing but landed columns: neither partial nor over expressions. */
+  /** Those that are to be made, beside the primary key: over nothing but landed columns, neither partial nor over expressions. */
   readonly indexes: readonly OriginIndex[]
+  /** Which relation it is. */
+  readonly relation: {
+    readonly systemIdentifier: string | null
+    readonly database: string
+    readonly oid: number
+  }
 }
 
 export interface OriginColumn {

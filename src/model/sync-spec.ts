@@ -51,6 +51,8 @@ export interface StreamOptions {
   /** Landing type by column: `text`, `decimal(18,2)`, `json`. */
   readonly types?: Readonly<Record<string, string>>
   readonly deletes?: Deletes
+  /** Make the indexes of the source at the destination, where that has any. */
+  readonly indexes?: boolean
   readonly onSchemaChange?: OnSchemaChange
   readonly readMethod?: ReadMethod
   readonly batchSize?: number

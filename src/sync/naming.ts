@@ -6,13 +6,13 @@ import type { DestinationCapabilities, TableName } from '../destination/contract
 
 /** Names that begin like this are ours at the destination. */
 const RESERVED = '_trunkline'
-/** Schema of a stream that has none: a configured SELECT. */
+/** Schema of a stream that has none, a configured SELECT, unless the destination has another. */
 const QUERY_SCHEMA = 'main'
 
 export interface NamingInput {
   readonly streams: readonly CatalogStream[]
   readonly spec: Pick<SyncSpec, 'targetSchema' | 'nameTemplate'>
-  readonly capabilities: Pick<DestinationCapabilities, 'foldName' | 'maxNameBytes'>
+  readonly capabilities: Pick<DestinationCapabilities, 'foldName' | 'maxNameBytes' | 'defaultSchema'>
   /** Tables that streams of this sync own already: in a collision, the stream that was there first keeps its name. */
   readonly owned: ReadonlyMap<string, TableName>
 }
@@ -27,7 +27,7 @@ export function nameTables({ streams, spec, capabilities, owned }: NamingInput):
   const errors = new Map<string, TrunklineError>()
   const takers = new Map<string, string[]>()
   for (const stream of streams) {
-    const table = tableFor(stream, spec)
+    const table = tableFor(stream, spec, capabilities.defaultSchema ?? QUERY_SCHEMA)
     const problem = nameProblem(stream, table, capabilities)
     if (problem !== null) {
       errors.set(stream.name, problem)
@@ -92,14 +92,14 @@ export function checkColumnNames(
   }
 }
 
-function tableFor(stream: CatalogStream, spec: NamingInput['spec']): TableName {
+function tableFor(stream: CatalogStream, spec: NamingInput['spec'], querySchema: string): TableName {
   const name =
     spec.nameTemplate === null
       ? stream.table
       : spec.nameTemplate.replaceAll(/\{(schema|table)\}/g, (_, part: string) =>
           part === 'schema' ? stream.schema : stream.table,
         )
-  const schema = spec.targetSchema ?? (stream.sql === null ? stream.schema : QUERY_SCHEMA)
+  const schema = spec.targetSchema ?? (stream.sql === null ? stream.schema : querySchema)
   return { schema, name }
 }
 

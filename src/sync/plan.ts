@@ -40,6 +40,8 @@ export interface StreamPlan {
   readonly where: string | null
   /** Null for a stream that is not read by a cursor. */
   readonly cursor: CursorPlan | null
+  /** Indexes of the source are to be made at the destination. */
+  readonly indexes: boolean
   /** Each run adds a whole copy, told apart by the instant of the run. */
   readonly dated: boolean
   readonly onSchemaChange: OnSchemaChange
@@ -98,6 +100,9 @@ export function planStream(input: PlanInput): StreamPlan {
   if (mode === 'incremental' && options.landing === 'replace') {
     warnings.push('Landing `replace` reads the whole stream each run, whatever the mode.')
   }
+  if (options.indexes === true && capabilities.serverText !== true) {
+    warnings.push('`indexes` has no effect: the destination has none.')
+  }
   const onSchemaChange = options.onSchemaChange ?? 'evolve'
   const { readMethod = 'copy' } = options
   const lossy = columns.filter((column) => column.loss !== null)
@@ -118,6 +123,7 @@ export function planStream(input: PlanInput): StreamPlan {
     columns,
     where: bothConditions(options.where, cursor === null ? undefined : input.cursor?.afterStart),
     cursor,
+    indexes: options.indexes === true,
     dated: mode === 'full_refresh' && landing === 'append',
     onSchemaChange,
     readMethod,
@@ -379,7 +385,7 @@ function chooseLanding(
   capabilities: DestinationCapabilities,
 ): Landing {
   const stated = key === null ? (options.landingWithoutKey ?? options.landing) : options.landing
-  const landing = stated ?? defaultLanding(mode, key)
+  const landing = stated ?? defaultLanding(mode, key, capabilities)
   const context = { stream: stream.name }
   if (mode === 'mirror' && landing !== 'upsert') {
     throw new TrunklineError(
@@ -401,14 +407,18 @@ function chooseLanding(
   return landing
 }
 
-function defaultLanding(mode: Mode, key: readonly string[] | null): Landing {
+function defaultLanding(
+  mode: Mode,
+  key: readonly string[] | null,
+  { landings }: DestinationCapabilities,
+): Landing {
   switch (mode) {
     case 'mirror':
       return 'upsert'
     case 'full_refresh':
       return 'replace'
     case 'incremental':
-      return key === null ? 'append' : 'upsert'
+      return key === null || !landings.has('upsert') ? 'append' : 'upsert'
   }
 }
 

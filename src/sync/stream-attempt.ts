@@ -320,7 +320,7 @@ export class StreamAttempt {
     const resume = this.#continuation.kind === 'resume'
     const giveBack = (batch: Batch): void => snapshot.giveBack?.(batch)
     const writer = await destination.begin({
-      ...describeLanding(plan, this.#columns()),
+      ...describeLanding(plan, this.#columns(), snapshot.position),
       key: plan.key?.map((name) => landedName(plan.transform, name)) ?? null,
       keyEnforced: !plan.keyDeclared,
       landing: plan.landing,

@@ -1,5 +1,5 @@
 /** What a plan is at the destination, and what a snapshot leaves there as a checkpoint. Pure. */
-import type { Checkpoint } from '../model/checkpoint.js'
+import type { Checkpoint, SourcePosition } from '../model/checkpoint.js'
 import { unreachable } from '../model/column-type.js'
 import { formatXid8 } from '../model/xid.js'
 import type { OriginColumn, StreamLanding, StreamOrigin } from '../destination/contract.js'
@@ -16,7 +16,11 @@ export type DescribedStream = Pick<
 >
 
 /** `columns`: those that are landed. */
-export function describeLanding(plan: StreamPlan, columns: readonly ReadColumn[]): DescribedStream {
+export function describeLanding(
+  plan: StreamPlan,
+  columns: readonly ReadColumn[],
+  position: SourcePosition,
+): DescribedStream {
   const names = new Set(columns.map((column) => column.source))
   const comments = plan.stream.columns.flatMap((column) =>
     column.comment !== null && names.has(column.name)
@@ -32,12 +36,16 @@ export function describeLanding(plan: StreamPlan, columns: readonly ReadColumn[]
       plan.key,
     ),
     comments: { table: plan.stream.comment, columns: Object.fromEntries(comments) },
-    origin: describeOrigin(plan, columns),
+    origin: describeOrigin(plan, columns, position),
     deletes: plan.deletes,
   }
 }
 
-function describeOrigin({ stream, transform }: StreamPlan, columns: readonly ReadColumn[]): StreamOrigin {
+function describeOrigin(
+  { stream, transform, indexes: wanted }: StreamPlan,
+  columns: readonly ReadColumn[],
+  { systemIdentifier, database }: SourcePosition,
+): StreamOrigin {
   const kept = new Map<string, OriginColumn>()
   // A hook may return anything that goes with the kind of a column.
   for (const { source, ownType } of transform.hook === null ? columns : []) {
@@ -61,13 +69,14 @@ function describeOrigin({ stream, transform }: StreamPlan, columns: readonly Rea
   return {
     columns: kept,
     primaryKey: key?.from === 'primary_key' ? landed(key.columns) : null,
-    indexes: stream.indexes.flatMap((index) => {
+    indexes: (wanted ? stream.indexes : []).flatMap((index) => {
       const names = landed(index.columns)
       const { name, unique, valid, partial, method } = index
       const isKey = key?.from === 'primary_key' && key.index === name
       if (names === null || partial || !valid || isKey || method === null || method === undefined) return []
       return [{ name, columns: names, unique, method }]
     }),
+    relation: { systemIdentifier, database, oid: stream.oid },
   }
 }
 

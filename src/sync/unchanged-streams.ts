@@ -170,7 +170,7 @@ export class UnchangedStreams<Entry> {
   #state({ plan, state, load, counted }: Candidate<Entry>) {
     const columns = load.kind === 'marked' ? plan.columns : load.change.columns
     return {
-      ...describeLanding(plan, columns),
+      ...describeLanding(plan, columns, this.#options.snapshot.position),
       generation: state.generation,
       expectedRunSeq: state.runSeq,
       live: counted.total,

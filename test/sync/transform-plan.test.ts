@@ -63,7 +63,7 @@ const hook: StreamOptions = { transformRow: (row) => row }
 describe('the plan of a stream', () => {
   test('lands masked and renamed fields and added ones, and keeps calling columns as the source does', () => {
     const made = plan({ mask: { v: 'redact' }, rename: { id: 'key' }, addColumns: { region: 'eu' } })
-    const { fields, comments } = describeLanding(made, made.columns)
+    const { fields, comments } = describeLanding(made, made.columns, POSITION)
     expect(fields.map(({ name, type }) => `${name} ${type.kind}`)).toEqual([
       'key int',
       'v text',

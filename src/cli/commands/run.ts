@@ -134,7 +134,7 @@ function makeConnections(
       const settings = await resolveSettings(await toInput(source, setting), setting.env)
       return openSource(settings, { logger, limits, searchPath: [source.schema] })
     },
-    openDestination: () => openDestination(destination, { logger }),
+    openDestination: () => openDestination(destination, { logger, env: setting.env }),
     openSession: () => openSqlSession(destination, sql),
     openRehearsal: () => openSqlRehearsal(destination, sql),
   }

@@ -24,7 +24,7 @@ export async function runStateShowCommand(
   const { stream, destinationText } = splitArguments(args)
   const setting = await openSetting(flags)
   const { destination: text, sync } = await toDestinationText(setting, destinationText, flags.sync)
-  await using destination = await openDestination(text)
+  await using destination = await openDestination(text, { env: setting.env })
   const states = await destination.readState(sync)
   const shown = stream === undefined ? states : states.map((state) => onlyStream(state, stream))
   if (stream !== undefined && shown.every(({ streams }) => streams.size === 0))
@@ -64,7 +64,7 @@ export async function runStateEditCommand(
     destinationText,
     flags.sync,
   )
-  await using destination = await openDestination(text)
+  await using destination = await openDestination(text, { env: setting.env })
   const sync = await findOwner(destination, statedSync, stream)
   const { edit, done } = EDITS[name]
   await destination.editState(sync, stream, edit)

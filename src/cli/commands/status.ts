@@ -1,6 +1,7 @@
 /** `trunkline status`: what is at a destination and how old it is; `--max-age` makes age an exit code, for monitoring. */
 import { parseDuration } from '../../config/quantity.js'
 import { findRunInProgress, openDestination, redact } from '../../connectors.js'
+import type { Environment } from '../../config/interpolate.js'
 import type { RunInProgress } from '../../connectors.js'
 import type { StreamState, SyncState } from '../../destination/contract.js'
 import { TrunklineError } from '../../model/error.js'
@@ -40,7 +41,7 @@ export async function runStatusCommand(
   const setting = await openSetting(flags)
   const { destination, sync } = await toDestinationText(setting, args[0], flags.sync)
   const running = await findRunInProgress(destination)
-  const states = await readStates(destination, sync, running)
+  const states = await readStates(destination, sync, running, setting.env)
   const nowMs = Date.now()
   const streams = states?.flatMap((state) => toStatuses(state, nowMs, maxAgeMs)) ?? []
 
@@ -61,8 +62,9 @@ async function readStates(
   text: string,
   sync: string | null,
   running: RunInProgress | null,
+  env: Environment,
 ): Promise<readonly SyncState[] | null> {
-  await using destination = await openDestination(text)
+  await using destination = await openDestination(text, { env })
   try {
     return await destination.readState(sync)
   } catch (error) {

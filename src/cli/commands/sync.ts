@@ -61,7 +61,7 @@ async function runOne(
   )
   let report: RunReport
   try {
-    await using destination = await openDestination(request.destination, { logger })
+    await using destination = await openDestination(request.destination, { logger, env: setting.env })
     await using source = await openSource(settings, {
       logger,
       limits: spec.limits,

@@ -61,6 +61,7 @@ const CAPABILITIES: DestinationCapabilities = {
   foldName: (name) => name,
   maxNameBytes: 63,
   serverText: true,
+  defaultSchema: 'public',
 }
 
 /** Below it nothing was tried. */
@@ -173,6 +174,7 @@ class PostgresDestination implements Destination {
       const ours = owner?.sync === sync && owner.stream === stream
       if (present !== null && !ours && !run.adopt) throw ownedByOther(landing, present, owner)
       if (present !== null && !/^[rpvmf]$/.test(present.kind)) throw notATable(landing)
+      if (present !== null && isItself(landing, present.oid, run.identity)) throw landsOnItself(landing)
       if (!fresh && (present === null || !/^[rp]$/.test(present.kind))) throw tableGone(landing)
       const resumed = await this.#settlePartial(run, control, landing)
       const number = resumed ?? (ours ? owner.number : await nextTableNumber(control))
@@ -180,7 +182,6 @@ class PostgresDestination implements Destination {
       return { present, ours, resumed: resumed !== null, number, types }
     })
     if (!facts.resumed) run.partials.delete(stream)
-    const { present } = facts
     return {
       connection,
       description: this.description,
@@ -194,14 +195,6 @@ class PostgresDestination implements Destination {
           const asking = await run.control()
           return inTransaction(asking, () => isCommitted(asking, origin))
         }),
-      assertNotItself: ({ source, stream: { oid } }) => {
-        const same =
-          present?.oid === oid &&
-          source.database === run.identity.database &&
-          (source.systemIdentifier ?? run.identity.systemIdentifier) ===
-            (run.identity.systemIdentifier ?? source.systemIdentifier)
-        if (same) throw landsOnItself(landing)
-      },
       onSaved: (partial) => {
         run.partials.set(stream, partial)
       },
@@ -369,6 +362,17 @@ class PostgresDestination implements Destination {
   #failure(doing: string, error: unknown): TrunklineError {
     return toTargetError(error, { description: this.description, doing })
   }
+}
+
+/** The table that is read is the one that would be written. Where a server hides which it is, by all else that can be told. */
+function isItself({ origin }: StreamLanding, oid: number, here: Identity): boolean {
+  if (origin === undefined) return false
+  const { relation } = origin
+  const sameSystem =
+    relation.systemIdentifier === null ||
+    here.systemIdentifier === null ||
+    relation.systemIdentifier === here.systemIdentifier
+  return sameSystem && relation.database === here.database && relation.oid === oid
 }
 
 async function readIdentity(connection: Connection): Promise<Identity> {

@@ -1,6 +1,7 @@
 /** Batches into a table by COPY. While it goes on nothing else can run on the connection. */
 import type { Batch } from '../../batch/batch.js'
-import { createCopyTextEncoder } from '../../codec/copy-text.js'
+import { chooseCopyForm } from '../../codec/copy-encoder-form.js'
+import { createCopyEncoder } from '../../codec/copy-encoder.js'
 import type { Connection, CopyIn } from '../../postgres/connection.js'
 import { quoteIdent } from '../../postgres/quote.js'
 import type { TargetColumn } from './target-types.js'
@@ -18,38 +19,48 @@ export interface RowLoaderOptions {
   readonly onBatchDone: ((batch: Batch) => void) | undefined
 }
 
+interface OpenCopy {
+  readonly copy: CopyIn
+  readonly encoder: ReturnType<typeof createCopyEncoder>
+}
+
 export class RowLoader {
   readonly #options: RowLoaderOptions
-  readonly #encoder: ReturnType<typeof createCopyTextEncoder>
-  readonly #copy: CopyIn
+  #open: OpenCopy | null = null
 
-  private constructor(options: RowLoaderOptions, copy: CopyIn) {
+  constructor(options: RowLoaderOptions) {
     this.#options = options
-    this.#copy = copy
-    this.#encoder = createCopyTextEncoder(options.columns.map(({ field }) => field))
-  }
-
-  static async open(options: RowLoaderOptions): Promise<RowLoader> {
-    const { connection, table, columns, freeze } = options
-    const names = columns.map(({ field }) => field.name)
-    const sql = `COPY ${table} (${names.map(quoteIdent).join(', ')}) FROM STDIN WITH (FORMAT text${freeze ? ', FREEZE' : ''})`
-    const copy = await connection.copyIn(sql, { stallTimeoutMs: STALL_TIMEOUT_MS, columns: names })
-    return new RowLoader(options, copy)
   }
 
   async write(batch: Batch): Promise<void> {
-    for (const pieces of this.#encoder.add({ batch, start: 0, count: batch.rowCount })) {
-      for (const piece of pieces) await this.#copy.write(piece)
-    }
+    this.#open ??= await this.#begin()
+    const { copy, encoder } = this.#open
+    for (const piece of encoder.encode(batch)) await copy.write(piece)
     this.#options.onBatchDone?.(batch)
   }
 
   async finish(): Promise<void> {
-    for (const pieces of this.#encoder.end()) for (const piece of pieces) await this.#copy.write(piece)
-    await this.#copy.finish()
+    if (this.#open === null) return
+    const { copy, encoder } = this.#open
+    await copy.write(encoder.trailer)
+    await copy.finish()
+    this.#open = null
   }
 
-  discard(): Promise<void> {
-    return this.#copy.fail('given up')
+  async discard(): Promise<void> {
+    await this.#open?.copy.fail('given up')
+    this.#open = null
+  }
+
+  async #begin(): Promise<OpenCopy> {
+    const { connection, table, columns, freeze } = this.#options
+    const encoded = columns.map(({ field, typeName }) => ({ field, target: typeName }))
+    const form = chooseCopyForm(encoded)
+    const encoder = createCopyEncoder(encoded, form)
+    const names = columns.map(({ field }) => field.name)
+    const sql = `COPY ${table} (${names.map(quoteIdent).join(', ')}) FROM STDIN WITH (FORMAT ${form}${freeze ? ', FREEZE' : ''})`
+    const copy = await connection.copyIn(sql, { stallTimeoutMs: STALL_TIMEOUT_MS, columns: names })
+    await copy.write(encoder.header)
+    return { copy, encoder }
   }
 }

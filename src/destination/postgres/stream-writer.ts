@@ -67,8 +67,6 @@ export interface WriterContext {
   readonly types: readonly KnownType[]
   /** Asked on another connection when the answer to a commit was lost. */
   readonly isCommitted: (origin: StateOrigin) => Promise<boolean>
-  /** @throws TrunklineError when the checkpoint says that the stream is the very table that it lands on */
-  readonly assertNotItself: (checkpoint: Pick<Checkpoint, 'source' | 'stream'>) => void
   readonly onSaved: (partial: PartialKey) => void
   readonly onCommitted: () => void
   /** The connection is in no transaction any more, or is not to be used again. */
@@ -229,10 +227,9 @@ export class PostgresStreamWriter implements StreamWriter {
   }
 
   async commit(checkpoint: Checkpoint): Promise<void> {
-    const { fresh, present, assertNotItself, onCommitted } = this.#context
+    const { fresh, present, onCommitted } = this.#context
     try {
       await this.#do('committing', async () => {
-        assertNotItself(checkpoint)
         await this.#applyWritten()
         if (fresh) await this.#swap()
         for (const sql of this.#commentStatements(fresh ? null : present)) await this.#connection.execute(sql)
@@ -354,17 +351,17 @@ export class PostgresStreamWriter implements StreamWriter {
     return this.#loadInto(stageName(STAGE), this.#columns)
   }
 
-  #loadInto(table: string, columns: readonly TargetColumn[]): Promise<RowLoader> {
+  #loadInto(table: string, columns: readonly TargetColumn[]): RowLoader {
     const { onBatchDone } = this.#landing
     const freeze = this.#made && table === quoteTable(this.#target)
-    return RowLoader.open({ connection: this.#connection, table, columns, freeze, onBatchDone })
+    return new RowLoader({ connection: this.#connection, table, columns, freeze, onBatchDone })
   }
 
   /** Stages batches beside what `write` takes; returns the table's SQL name. */
   async #loadTemporary(columns: readonly TargetColumn[], batches: AsyncIterable<Batch>): Promise<string> {
     const name = `rows_${this.#temporaries++}`
     await this.#connection.execute(formatStage(name, columns))
-    const loader = await this.#loadInto(stageName(name), columns)
+    const loader = this.#loadInto(stageName(name), columns)
     try {
       for await (const batch of this.#marked(batches)) await loader.write(batch)
       await loader.finish()

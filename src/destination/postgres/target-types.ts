@@ -19,7 +19,7 @@ export interface TargetColumn {
   readonly field: Field
   /** As format_type prints it, so that present columns can be compared as text. */
   readonly sqlType: string
-  /** Its name in pg_catalog; null for a type of the target's own. */
+  /** Its name in pg_catalog; `enum` or `citext` for those, null for any other type of the target's own. */
   readonly typeName: string | null
   /** The target could have another type in its place: present columns of type text are as good. */
   readonly orText: boolean
@@ -92,7 +92,8 @@ function ownType(
       typeKind === 'enum'
         ? known.kind === 'e' && (column.labels ?? []).every((label) => known.labels.includes(label))
         : typeKind === 'base' && known.kind === 'b' && (known.elementKind ?? 'b') === 'b'
-    return isSame ? { sqlType, typeName: null, orText: true } : null
+    const like = typeKind === 'enum' ? 'enum' : typeName === 'citext' ? 'citext' : null
+    return isSame ? { sqlType, typeName: like, orText: true } : null
   }
   const element = typeName.replace(/^_/, '')
   if (LOCAL_TYPES.has(typeName) || LOCAL_TYPES.has(element)) return null

@@ -1,7 +1,7 @@
 import { beforeAll, it } from 'vitest'
 import { runCase, sortCases } from '../../../src/testing/conformance.js'
 import { onEachServer, type TestDatabase } from '../../server/servers.js'
-import { makePlaceOnPaper, makePostgresPlace } from './postgres-place.js'
+import { makePlaceOnPaper, makePostgresPlace, READS_LONG_INTERVALS_SINCE } from './postgres-place.js'
 
 const { offered } = await sortCases(makePlaceOnPaper)
 
@@ -10,5 +10,9 @@ onEachServer('PostgreSQL keeps the promises of a destination', (server) => {
   beforeAll(async () => {
     database = await server.createDatabase()
   })
-  for (const one of offered) it(one.name, () => runCase(one, () => makePostgresPlace(database)))
+  for (const one of offered) {
+    // There an interval of that length lands where all columns go in binary form, and is refused beside one that goes as text.
+    if (one.name.startsWith('refuses the values') && server.major < READS_LONG_INTERVALS_SINCE) continue
+    it(one.name, () => runCase(one, () => makePostgresPlace(database, server.major)))
+  }
 })

@@ -4,7 +4,8 @@ import { resolveSettings } from '../../../src/connectors.js'
 import { createPostgresDestination } from '../../../src/destination/postgres/postgres-destination.js'
 import type { Destination } from '../../../src/destination/contract.js'
 import { quoteIdent, quoteQualified } from '../../../src/postgres/quote.js'
-import type { Place } from '../../../src/testing/conformance.js'
+import type { ColumnType } from '../../../src/model/column-type.js'
+import type { Place, Plain } from '../../../src/testing/conformance.js'
 import type { TestDatabase } from '../../server/servers.js'
 
 /** What a destination can do is known without a database. */
@@ -14,9 +15,20 @@ export async function makePlaceOnPaper(): Promise<Place> {
 }
 
 /** The database is emptied before and after. */
-export async function makePostgresPlace(database: TestDatabase): Promise<Place> {
+export async function makePostgresPlace(database: TestDatabase, major: number): Promise<Place> {
   await clear(database)
-  return placeAt(database)
+  const place = await placeAt(database)
+  return major < READS_LONG_INTERVALS_SINCE ? { ...place, refuses: isLongInterval } : place
+}
+
+/** Before it, no server reads the text of an interval of more than 2^31 hours, which it prints itself. */
+export const READS_LONG_INTERVALS_SINCE = 15
+
+function isLongInterval(type: ColumnType, value?: Plain): boolean {
+  if (type.kind === 'list')
+    return Array.isArray(value) && value.some((one) => isLongInterval(type.element, one as Plain))
+  if (type.kind !== 'interval' || !Array.isArray(value)) return false
+  return BigInt(value[2] as bigint) / 3_600_000_000n > 2n ** 31n
 }
 
 async function placeAt(database: TestDatabase): Promise<Place> {
