@@ -27,8 +27,8 @@ export async function createJsonlFormat(options: FormatOptions): Promise<FileFor
   }
 }
 
-/** Longer lines are an error of DuckDB's, which takes 16 MiB unless told otherwise and holds some lines of this length. */
-const MAX_LINE_BYTES = 64 * 1024 * 1024
+/** Longer lines are an error of DuckDB's, which takes buffers of twice as much. */
+const MAX_LINE_BYTES = 16 * 1024 * 1024
 
 function scanJsonl(fields: readonly Field[], files: readonly string[], compression: string): string {
   const read = fields.map(({ name, type }) => ({ name, ...fromJson(type, quoteName(name)) }))
@@ -36,6 +36,7 @@ function scanJsonl(fields: readonly Field[], files: readonly string[], compressi
   const how = [
     `[${files.map(quoteText).join(', ')}]`,
     'auto_detect = false',
+    'hive_partitioning = false',
     `format = 'newline_delimited'`,
     `columns = {${columns.join(', ')}}`,
     `compression = ${quoteText(compression === 'none' ? 'uncompressed' : compression)}`,
