@@ -41,6 +41,7 @@ export async function resolveSettings(input: ConnectionInput, env: Environment):
     userName: findUserName(env),
     ...(input.url === undefined ? {} : { url: input.url }),
     ...(input.passwordCommand === undefined ? {} : { passwordCommand: input.passwordCommand }),
+    ...(input.ssh === undefined ? {} : { ssh: input.ssh }),
   }
   const settings = await resolveConnection(stated).catch((error: unknown) => {
     throw input.place === null ? error : placeError(error, input.place)
@@ -121,7 +122,7 @@ async function openFiles(
   return createFilesDestination({
     format: await openFormat(location),
     store: await openStore(location, options.logger ?? silentLogger),
-    limits: location.layout,
+    layout: location.layout,
     ...options,
   })
 }

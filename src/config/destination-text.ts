@@ -25,6 +25,8 @@ export interface FilesLocation {
 export interface FileLayout {
   readonly maxFileBytes?: number
   readonly maxFileRows?: number
+  /** Columns whose values divide a table's rows into folders; `table`: of that alone (`schema.name`), null: of every table that has it. */
+  readonly partitionBy?: readonly { readonly table: string | null; readonly column: string }[]
 }
 
 export interface PostgresLocation {
@@ -54,7 +56,7 @@ const FORMS =
   'duckdb:FILE, parquet:DIR, arrow:DIR, csv:DIR, jsonl:DIR, any of these four as parquet:s3://BUCKET/PREFIX, or postgresql://…'
 const DUCKDB_FORMS = 'duckdb:FILE, duckdb:FILE?publish=atomic, or just FILE.duckdb'
 
-const LAYOUT_OPTIONS: readonly string[] = ['file_size', 'file_rows']
+const LAYOUT_OPTIONS: readonly string[] = ['file_size', 'file_rows', 'partition_by']
 const FORMAT_OPTIONS: Readonly<Record<FileFormatName, readonly string[]>> = {
   parquet: [
     'compression',
@@ -142,7 +144,8 @@ function toFiles(format: FileFormatName, location: string): FilesLocation {
   for (const [key, value] of options) {
     const reader = (['layout', 'format', 'store'] as const).find((name) => known[name].includes(key))
     if (reader === undefined) throw unknownOption(format, place, key, Object.values(known).flat())
-    sorted[reader][key] = value
+    const stated = sorted[reader][key]
+    sorted[reader][key] = key === 'partition_by' && stated !== undefined ? `${stated},${value}` : value
   }
   return {
     format,
@@ -152,7 +155,10 @@ function toFiles(format: FileFormatName, location: string): FilesLocation {
   }
 }
 
-function readLayout(format: FileFormatName, { file_size: size, file_rows: rows }: Options): FileLayout {
+function readLayout(
+  format: FileFormatName,
+  { file_size: size, file_rows: rows, partition_by: partitions }: Options,
+): FileLayout {
   const bytes = size === undefined ? undefined : parseSize(size)
   if (bytes === null || bytes === 0) {
     throw new TrunklineError('CONFIG_INVALID', `${format}: file_size must be a size.`, {
@@ -168,7 +174,18 @@ function readLayout(format: FileFormatName, { file_size: size, file_rows: rows }
   return {
     ...(bytes === undefined ? {} : { maxFileBytes: bytes }),
     ...(count === undefined ? {} : { maxFileRows: count }),
+    ...(partitions === undefined ? {} : { partitionBy: readPartitions(format, partitions) }),
   }
+}
+
+function readPartitions(format: FileFormatName, stated: string): NonNullable<FileLayout['partitionBy']> {
+  return stated.split(',').map((one) => {
+    const match = /^(?:([^:]+):)?([^:]+)$/.exec(one)
+    if (match?.[2] !== undefined) return { table: match[1] ?? null, column: match[2] }
+    throw new TrunklineError('CONFIG_INVALID', `${format}: partition_by must name columns.`, {
+      hint: 'Write partition_by=COLUMN, or partition_by=SCHEMA.TABLE:COLUMN; several with commas between.',
+    })
+  })
 }
 
 function toPlace(format: FileFormatName, location: string): FolderPlace | BucketPlace {

@@ -36,6 +36,20 @@ test('files are told by their kind, and land in a folder or a bucket', () => {
   expect(parseDestination('arrow:what?now')).toMatchObject({ place: { kind: 'folder', path: 'what?now' } })
 })
 
+test('columns to partition by are those of one table, or of all that have them', () => {
+  expect(
+    parseDestination('parquet:lake?partition_by=region&partition_by=public.events:day,kind'),
+  ).toMatchObject({
+    layout: {
+      partitionBy: [
+        { table: null, column: 'region' },
+        { table: 'public.events', column: 'day' },
+        { table: null, column: 'kind' },
+      ],
+    },
+  })
+})
+
 test('a database is its URL, by either name', () => {
   for (const scheme of ['postgresql', 'postgres', 'PostgreSQL']) {
     expect(parseDestination(`${scheme}://u:p@h/d?sslmode=require`)).toEqual({
@@ -61,6 +75,7 @@ test.each([
   ['csv:dir?file_size=much', 'CONFIG_INVALID', 'file_size=256MiB'],
   ['csv:dir?file_size=0', 'CONFIG_INVALID', 'file_size=256MiB'],
   ['csv:dir?file_rows=1.5', 'CONFIG_INVALID', 'file_rows=1000000'],
+  ['csv:dir?partition_by=a:b:c', 'CONFIG_INVALID', 'partition_by=COLUMN'],
   ['csv:dir?filesize=1', 'CONFIG_UNKNOWN_KEY', 'Did you mean `file_size`?'],
   ['postgresql:u:geheim@h/d', 'CONFIG_INVALID', 'postgresql://user@host'],
   ['postgresqll://u:geheim@h/d', 'CONFIG_INVALID', 'Did you mean `postgresql:`?'],

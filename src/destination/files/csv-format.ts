@@ -47,6 +47,7 @@ function scanCsv(
   const how = [
     `[${files.map(quoteText).join(', ')}]`,
     'auto_detect = false',
+    'hive_partitioning = false',
     shape,
     `delim = ${quoteText(csv.delimiter)}`,
     `quote = ${quoteText(csv.quote)}`,

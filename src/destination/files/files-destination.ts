@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Batch } from '../../batch/batch.js'
 import type { Checkpoint } from '../../model/checkpoint.js'
-import { formatCheckpoint, parseCheckpoint } from '../../model/checkpoint.js'
-import { unreachable, type Field } from '../../model/column-type.js'
+import { formatCheckpoint } from '../../model/checkpoint.js'
+import type { Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
 import { silentLogger, type Logger } from '../../model/log.js'
 import type { VerifyResult } from '../../model/report.js'
@@ -13,7 +13,6 @@ import type {
   OpenOptions,
   StateEdit,
   StreamLanding,
-  StreamState,
   StreamWriter,
   SyncState,
   TableName,
@@ -26,7 +25,7 @@ import { runFolder, runOfDataPath, tableFolder } from './data-path.js'
 import type { FileFormat } from './file-format.js'
 import type { LandedFiles } from './files-writer.js'
 import { FilesWriter } from './files-writer.js'
-import { assertDistinctFields, assertSameTypes, foldName, sameFields } from './landed-fields.js'
+import { assertDistinctFields, assertSameTypes, foldName } from './landed-fields.js'
 import type { Ledger, LedgerChange, StreamEntry, SyncEntry } from './manifest.js'
 import { findOwner, streamKey } from './manifest.js'
 import { ManifestLog } from './manifest-log.js'
@@ -40,6 +39,7 @@ import {
   takenOver,
 } from './refusals.js'
 import { RunNoteKeeper, findHolder, findNotes } from './run-notes.js'
+import { applyEdit, isAsStated, toSavedComments, toSyncState } from './stream-states.js'
 import { LISTING_FILE, VIEWS_FILE, scanFiles, writeListings } from './table-listing.js'
 import { TableOutput, type FileLimits } from './table-output.js'
 import { verifyFiles } from './verify-files.js'
@@ -47,10 +47,16 @@ import { verifyFiles } from './verify-files.js'
 export interface FilesDestinationOptions {
   readonly format: FileFormat
   readonly store: Store
-  readonly limits?: Partial<FileLimits>
+  readonly layout?: FileLayout
   readonly logger?: Logger
   /** Who the run is for others; this process unless a test says otherwise. */
   readonly identity?: ProcessIdentity
+}
+
+/** How rows are divided into files. */
+export interface FileLayout extends Partial<FileLimits> {
+  /** Columns whose values divide rows into folders: of one table (`schema.name`), or (null) of every table that has it. */
+  readonly partitionBy?: readonly { readonly table: string | null; readonly column: string }[]
 }
 
 const DEFAULT_LIMITS: FileLimits = { maxFileBytes: 256 * 1024 * 1024, maxFileRows: Number.MAX_SAFE_INTEGER }
@@ -217,19 +223,32 @@ class FilesDestination implements Destination {
     { stream, table, generation }: StreamLanding,
     fields: readonly Field[],
   ): TableOutput {
-    const { store, format, limits } = this.#options
+    const { store, format, layout } = this.#options
     return new TableOutput({
       store,
       format,
       fields,
       ...DEFAULT_LIMITS,
-      ...limits,
+      ...layout,
       stream,
-      partitionBy: null,
+      partitionBy: this.#partitionColumn(table, fields),
       folder: runFolder(table, generation, run.note.token),
       metadata: { 'trunkline.sync': run.sync, 'trunkline.stream': stream, 'trunkline.run_id': run.runId },
       nextPart: () => run.nextPart++,
     })
+  }
+
+  /** @throws DESTINATION_INVALID for a column that the table is said to have, and has not */
+  #partitionColumn(table: TableName, fields: readonly Field[]): string | null {
+    const stated = this.#options.layout?.partitionBy ?? []
+    const own = stated.find((one) => one.table === `${table.schema}.${table.name}`)
+    const wanted = own ?? stated.find((one) => one.table === null && hasField(fields, one.column))
+    if (wanted === undefined || hasField(fields, wanted.column)) return wanted?.column ?? null
+    throw new TrunklineError(
+      'DESTINATION_INVALID',
+      `${table.schema}.${table.name} has no column ${wanted.column} to partition by.`,
+      { hint: 'Look at partition_by of the destination: it takes the names under which columns land.' },
+    )
   }
 
   async #commit(
@@ -415,62 +434,8 @@ export async function findFilesRun(store: Store): Promise<RunNote | null> {
   return null
 }
 
-function toSyncState(ledger: Ledger, sync: string): SyncState {
-  const streams = new Map<string, StreamState>()
-  for (const entry of ledger.streams.values()) {
-    if (entry.sync === sync) streams.set(entry.stream, toStreamState(entry))
-  }
-  return { sync, epoch: ledger.syncs.get(sync)?.epoch ?? 0, streams }
-}
-
-function toStreamState(entry: StreamEntry): StreamState {
-  const { stream, table, generation, runSeq, runId, committedAt, paused, skipped, checkpoint } = entry
-  return {
-    stream,
-    table,
-    generation,
-    runSeq,
-    runId,
-    committedAt: new Date(committedAt),
-    paused,
-    skipped,
-    checkpoint: checkpoint === null ? null : parseCheckpoint(checkpoint),
-    partial: null,
-  }
-}
-
-function applyEdit(entry: StreamEntry, edit: StateEdit): StreamEntry {
-  switch (edit.kind) {
-    case 'pause':
-      // Taken in again, it is neither paused nor skipped.
-      return { ...entry, paused: edit.paused, skipped: edit.paused && entry.skipped }
-    case 'skip':
-      return { ...entry, skipped: true }
-    case 'resync':
-      return { ...entry, checkpoint: null }
-    default:
-      return unreachable(edit)
-  }
-}
-
-/** What `begin` would have to do, and the rows. */
-function isAsStated(entry: StreamEntry, stated: UnchangedStream): boolean {
-  const rows = entry.files.reduce((sum, file) => sum + file.rows, 0)
-  const comments = toSavedComments(stated.comments)
-  return (
-    !entry.lost &&
-    entry.checkpoint !== null &&
-    entry.runSeq === stated.expectedRunSeq &&
-    entry.generation === stated.generation &&
-    stated.deletes !== 'soft' &&
-    rows === stated.live &&
-    sameFields(entry.fields, stated.fields) &&
-    JSON.stringify(comments) === JSON.stringify(entry.comments)
-  )
-}
-
-function toSavedComments({ table, columns }: StreamLanding['comments']): StreamEntry['comments'] {
-  return { table, columns: Object.entries(columns).map(([column, comment]) => [column, comment]) }
+function hasField(fields: readonly Field[], column: string): boolean {
+  return fields.some(({ name }) => name === column)
 }
 
 function formatName(name: string): string {
