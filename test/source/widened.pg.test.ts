@@ -106,7 +106,7 @@ onEachServer('types in Arrow and DuckDB', (server) => {
       note: 'Utf8',
       document: 'Utf8',
       settings: 'Utf8',
-      code: 'Utf8',
+      code: 'FixedSizeBinary[16]',
       content: 'Binary',
       list: 'Utf8',
     })
