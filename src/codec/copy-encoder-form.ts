@@ -74,8 +74,8 @@ export interface PassedColumn {
  * Types of pg_catalog whose `typsend` and `typreceive` agree in all servers from 12 on: the same bytes mean the same value, or are
  * refused. Those of `SINCE` have values that an older server would take for others.
  *
- * Not among them: types whose values are oids of their own database (regclass), `name` and `"char"`, which depend on the encoding,
- * and what belongs to the server's own catalogs.
+ * Not among them: types whose values are oids of their own database (regclass), `money`, whose decimals are a setting, `name` and
+ * `"char"`, which depend on the encoding, and what belongs to the server's own catalogs.
  */
 const SAME_EVERYWHERE: ReadonlySet<string> = new Set([
   'bool',
@@ -86,7 +86,6 @@ const SAME_EVERYWHERE: ReadonlySet<string> = new Set([
   'float4',
   'float8',
   'numeric',
-  'money',
   'text',
   'varchar',
   'bpchar',
@@ -133,6 +132,8 @@ const SAME_EVERYWHERE: ReadonlySet<string> = new Set([
   'tstzmultirange',
 ])
 
+const FIRST_SERVER = 120_000
+
 /**
  * From which server on a type has values that an older one does not refuse but takes for others: the infinities of interval are the
  * ends of its fields.
@@ -144,6 +145,7 @@ export function passesUndecoded(
   columns: readonly PassedColumn[],
   servers: { readonly source: number; readonly target: number },
 ): boolean {
+  if (servers.source < FIRST_SERVER || servers.target < FIRST_SERVER) return false
   return columns.every(({ origin, target }) => {
     if (origin.typeSchema !== 'pg_catalog' || origin.typeName !== target) return false
     // An array has its element type's oid in it, which is the same everywhere for what is built in.

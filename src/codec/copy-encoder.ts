@@ -1,8 +1,8 @@
 /**
  * Batches to the data of a `COPY … FROM STDIN`, as binary or as text.
  *
- * Binary is what `row-reader.ts` reads: header, rows, trailer. Rows that were not decoded (`Batch.tuples`) pass as they are. Values
- * are written column by column over some hundred rows at a time (`copy-encoder-columns.ts`); nothing is made per value.
+ * Binary is what `row-reader.ts` reads: header, rows, trailer. Rows that were not decoded (`Batch.tuples`) pass as they are, with an
+ * encoder of their own. Values are written column by column over some hundred rows at a time (`copy-encoder-columns.ts`); nothing is made per value.
  *
  * Processor time a row of TPC-H lineitem, 2 cores of an AMD EPYC with other work beside it: see bench/transform.ts.
  */
@@ -54,12 +54,24 @@ export function createCopyEncoder(columns: readonly CopyColumn[], form: 'binary'
   return binaryEncoder(forms)
 }
 
+/** For batches of rows that were not decoded, and for no others: their columns need no binary form that is made here. */
+export function createTupleEncoder(): CopyEncoder {
+  return {
+    header: BINARY_HEADER,
+    encode({ buffer, tuples }) {
+      if (tuples === undefined) throw new TrunklineError('INTERNAL', 'These rows are decoded.')
+      return [new Uint8Array(buffer, tuples.offset, tuples.length)]
+    },
+    trailer: BINARY_TRAILER,
+  }
+}
+
 function textEncoder(columns: readonly CopyColumn[]): CopyEncoder {
   const rows = createCopyTextEncoder(columns.map(({ field }) => field))
   return {
     header: NOTHING,
     *encode(batch) {
-      if (batch.tuples !== undefined) throw new TrunklineError('INTERNAL', 'Undecoded rows have no text.')
+      if (batch.tuples !== undefined) throw new TrunklineError('INTERNAL', 'These rows are not decoded.')
       for (const pieces of rows.add({ batch, start: 0, count: batch.rowCount })) yield* pieces
       for (const pieces of rows.end()) yield* pieces
     },
@@ -74,10 +86,7 @@ function binaryEncoder(forms: readonly TargetForm[]): CopyEncoder {
   let view = new DataView(bytes.buffer)
 
   function* encode(batch: Batch): Generator<Uint8Array, void, undefined> {
-    if (batch.tuples !== undefined) {
-      yield new Uint8Array(batch.buffer, batch.tuples.offset, batch.tuples.length)
-      return
-    }
+    if (batch.tuples !== undefined) throw new TrunklineError('INTERNAL', 'These rows are not decoded.')
     const writers = forms.map((form, index) => columnWriter(batch, index, form))
     const measured = writers.filter(({ rowBytes }) => rowBytes === null)
     const least = writers.reduce((sum, { rowBytes }) => sum + (rowBytes ?? 0), FIELD_COUNT_BYTES)

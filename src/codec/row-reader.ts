@@ -21,7 +21,7 @@ import { DIMENSION_BYTES, elementDecoder, LIST_HEAD_BYTES, UNKNOWN_FLAGS } from 
 import { WIRE_FORMATS } from './wire-format.js'
 
 const SIGNATURE = Uint8Array.of(0x50, 0x47, 0x43, 0x4f, 0x50, 0x59, 0x0a, 0xff, 0x0d, 0x0a, 0x00)
-const HEADER_BYTES = 19
+export const COPY_HEADER_BYTES = 19
 const OIDS_FLAG = 0x10000
 const CRITICAL_FLAGS = 0xffff0000
 /** A header extension is skipped, whatever its length, but one this long is no header of ours. */
@@ -29,6 +29,28 @@ const MAX_EXTENSION_BYTES = 1024 * 1024
 const NULL_LENGTH = -1
 /** MAXDIM. */
 const MAX_DIMENSIONS = 6
+
+/** The header whose {@link COPY_HEADER_BYTES} begin at `pos`: how many bytes its extension has. @throws DECODE_FAILED */
+export function readCopyHeader(view: DataView, pos: number, stream: string): number {
+  const here = { stream, byteOffset: 0 }
+  for (let i = 0; i < SIGNATURE.length; i++) {
+    if (view.getUint8(pos + i) !== SIGNATURE[i]) {
+      throw new DecodeError(`${stream}: this is not COPY data in binary format.`, here)
+    }
+  }
+  const flags = view.getUint32(pos + 11)
+  if ((flags & OIDS_FLAG) !== 0) {
+    throw new DecodeError(`${stream}: the rows carry oids, which is not supported.`, here)
+  }
+  if ((flags & CRITICAL_FLAGS) !== 0) {
+    throw new DecodeError(`${stream}: the COPY header has unknown flags.`, here)
+  }
+  const extension = view.getUint32(pos + 15)
+  if (extension > MAX_EXTENSION_BYTES) {
+    throw new DecodeError(`${stream}: the COPY header has an extension of ${extension} bytes.`, here)
+  }
+  return extension
+}
 
 /** What the next bytes are. */
 type Expects =
@@ -121,7 +143,7 @@ export function createRowReader(
     while (position < end) {
       switch (expects) {
         case 'header':
-          if (gather(bytes, view, position, end, HEADER_BYTES)) readHeader()
+          if (gather(bytes, view, position, end, COPY_HEADER_BYTES)) readHeader()
           break
         case 'extension': {
           const skipped = Math.min(remaining, end - position)
@@ -168,23 +190,7 @@ export function createRowReader(
   }
 
   function readHeader(): void {
-    const here = { stream, byteOffset: 0 }
-    for (let i = 0; i < SIGNATURE.length; i++) {
-      if (source.getUint8(sourcePos + i) !== SIGNATURE[i]) {
-        throw new DecodeError(`${stream}: this is not COPY data in binary format.`, here)
-      }
-    }
-    const flags = source.getUint32(sourcePos + 11)
-    if ((flags & OIDS_FLAG) !== 0) {
-      throw new DecodeError(`${stream}: the rows carry oids, which is not supported.`, here)
-    }
-    if ((flags & CRITICAL_FLAGS) !== 0) {
-      throw new DecodeError(`${stream}: the COPY header has unknown flags.`, here)
-    }
-    remaining = source.getUint32(sourcePos + 15)
-    if (remaining > MAX_EXTENSION_BYTES) {
-      throw new DecodeError(`${stream}: the COPY header has an extension of ${remaining} bytes.`, here)
-    }
+    remaining = readCopyHeader(source, sourcePos, stream)
     expects = remaining === 0 ? 'row' : 'extension'
   }
 

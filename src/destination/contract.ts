@@ -209,6 +209,11 @@ export interface ReconcileResult {
 }
 
 export interface StreamWriter {
+  /**
+   * Whether `write` takes batches with `tuples` too: rows as a PostgreSQL of that `server_version_num` sends them, of all fields of
+   * the landing in their order, each in the binary form of its {@link StreamOrigin} type. Absent: it does not.
+   */
+  takesUndecoded?(sourceVersion: number): boolean
   /** Takes ownership of the batch. Resolves when the next one may come, not when this one is durable. */
   write(batch: Batch): Promise<void>
   /**

@@ -208,6 +208,8 @@ export interface Snapshot extends AsyncDisposable {
     stream: CatalogStream,
     options: { readonly where: string | null; readonly question: CursorQuestion; readonly parts: number },
   ): Promise<readonly CursorBound[]>
+  /** `server_version_num` of the PostgreSQL whose rows it can give undecoded; absent: it cannot. */
+  readonly serverVersion?: number
   /** Splits may be read in any order and by several readers; one split per stream unless parallel reading applies. */
   plan(read: StreamRead): Promise<readonly Split[]>
   /**
@@ -342,6 +344,11 @@ export interface StreamRead {
   readonly where: string | null
   /** Adds {@link XMIN_FIELD} as the last column. */
   readonly withXmin: boolean
+  /**
+   * Batches with `tuples`: rows as the server sends them, each column in its own type's binary form, whatever it would land as. Without
+   * xmin and versions.
+   */
+  readonly undecoded?: true
   /** Absent: `copy`. All give the same batches. */
   readonly method?: ReadMethod
   readonly limits: Limits
@@ -402,6 +409,8 @@ export interface Split {
   readonly rowSecurity: boolean
   /** Where the unqualified names of a query are looked for, after pg_catalog; absent for every other stream. */
   readonly searchPath?: readonly string[]
+  /** As {@link StreamRead.undecoded}. */
+  readonly undecoded?: true
   /** Read again in the same snapshot, it gives its rows in the same order; absent where that is not known. */
   readonly repeatable?: true
 }

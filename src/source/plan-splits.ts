@@ -96,6 +96,7 @@ export function planSplits(read: StreamRead, options: PlanOptions): readonly Spl
     stallTimeoutMs: limits.stallTimeoutMs,
     maxReadBytesPerSecond: limits.maxReadBytesPerSecond,
     ...options.settings,
+    ...(read.undecoded === true ? { undecoded: true } : {}),
     ...(read.rows.kind !== 'cursor' && keepsItsOrder(stream) ? { repeatable: true } : {}),
   }))
 }

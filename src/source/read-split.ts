@@ -1,6 +1,7 @@
 /** Reads one split on one connection: asks by COPY, cursor or query, decodes, checks that everything arrived. */
 import type { Batch } from '../batch/batch.js'
 import { createCopyDecoder } from '../codec/copy-decoder.js'
+import { createTupleReader } from '../codec/copy-tuples.js'
 import { unreachable } from '../model/column-type.js'
 import { TrunklineError } from '../model/error.js'
 import { connect } from '../postgres/connect.js'
@@ -52,7 +53,8 @@ async function decodeSplit(
   options: SplitReadOptions,
 ): Promise<ReadTotals> {
   const { emit, signal } = options
-  const decoder = createCopyDecoder(split.columns, {
+  const createDecoder = split.undecoded === true ? createTupleReader : createCopyDecoder
+  const decoder = createDecoder(split.columns, {
     stream: split.stream,
     maxFieldBytes: split.maxFieldBytes,
     batchBytes: split.batchBytes,

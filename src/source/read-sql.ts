@@ -96,7 +96,7 @@ export function copySql(selectSql: string): string {
 
 /** The rows of the range that `read` asks for. */
 export function selectSql(read: StreamRead, range: SplitRange, serverVersion = 0): string {
-  const columns = read.columns.map(columnSql)
+  const columns = read.columns.map(read.undecoded === true ? ownFormSql : columnSql)
   if (read.withXmin) columns.push(`xmin AS ${quoteIdent(XMIN_FIELD)}`)
   const { rows } = read
   const byCursor = rows.kind === 'cursor' ? rows : null
@@ -168,6 +168,11 @@ function keyLiteral(stream: CatalogStream, name: string, value: string | undefin
 export function fromSql(stream: CatalogStream): string {
   if (stream.sql !== null) return `(\n${stream.sql}\n) AS ${quoteIdent(QUERY)}`
   return quoteQualified(stream.schema, stream.table)
+}
+
+/** In the binary form of its own type. */
+function ownFormSql(column: ReadColumn): string {
+  return quoteIdent(column.source)
 }
 
 function columnSql(column: ReadColumn): string {

@@ -50,7 +50,7 @@ const PRIME = 0x01000193
 function digestBatch(previous: number, batch: Batch): number {
   let digest = mix(previous, batch.rowCount)
   for (const column of batch.columns) digest = digestColumn(digest, batch.buffer, column)
-  return digest
+  return batch.tuples === undefined ? digest : digestSpan(digest, batch.buffer, batch.tuples)
 }
 
 function digestColumn(previous: number, buffer: ArrayBuffer, column: Column): number {

@@ -91,6 +91,7 @@ export class PostgresSnapshot implements Snapshot {
   readonly horizon: Xid8
   readonly horizonAgeSeconds: number | null
   readonly inFlight: InFlight | null
+  readonly serverVersion?: number
   readonly streams: readonly CatalogStream[]
   readonly failed: readonly { readonly stream: string; readonly error: unknown }[]
   readonly #parts: SnapshotParts
@@ -115,6 +116,7 @@ export class PostgresSnapshot implements Snapshot {
     this.horizon = parts.horizon
     this.horizonAgeSeconds = parts.horizonAgeSeconds
     this.inFlight = parts.inFlight
+    if (parts.held === null) this.serverVersion = parts.leader.serverVersion
     this.streams = parts.streams
     this.failed = parts.failed
     this.#stopWatch = watchAsGoodGuest({

@@ -85,7 +85,7 @@ export class StreamRows {
     rows: Extract<StreamRead['rows'], { readonly kind: 'cursor' }>,
     filter: VersionFilter | null,
   ): Promise<number> {
-    const read = { ...this.#describeRead(this.#input.columns, null, false), rows }
+    const read = { ...this.#describeRead(this.#input.columns), rows, ...this.#form(writer, filter === null) }
     return this.#landBatches(writer, this.#readRows(read), (batch) =>
       filter === null ? batch : filter.apply(batch),
     )
@@ -93,7 +93,8 @@ export class StreamRows {
 
   /** The rows of the window, or all, once more. */
   async landWindow(writer: StreamWriter, window: RowWindow | null): Promise<void> {
-    await this.#landBatches(writer, this.readAll(this.#input.columns, window), (batch) => batch)
+    const read = { ...this.#describeRead(this.#input.columns, window), ...this.#form(writer) }
+    await this.#landBatches(writer, this.#readRows(read), (batch) => batch)
   }
 
   /** All rows, or those of the window; in no order. */
@@ -101,7 +102,7 @@ export class StreamRows {
     columns: readonly ReadColumn[],
     window: RowWindow | null = null,
   ): AsyncGenerator<Batch, void> {
-    yield* this.#readRows(this.#describeRead(columns, window, false))
+    yield* this.#readRows(this.#describeRead(columns, window))
   }
 
   /** The parts of a new generation that are not there yet, saved from time to time. Returns how many rows came. */
@@ -110,7 +111,7 @@ export class StreamRows {
       this.#input
     const { saveEveryMs, saveEveryRows } = this.#input
     const from = this.#input.continuation
-    const splits = await this.#planNew()
+    const splits = await this.#planNew(writer)
     const first = { horizon: snapshot.horizon, stream: fingerprintOf(plan, columns) }
     const ranges = splits.map(({ range }) => range)
     const mayBeSaved =
@@ -141,9 +142,9 @@ export class StreamRows {
     }
   }
 
-  async #planNew(): Promise<readonly Split[]> {
+  async #planNew(writer: StreamWriter): Promise<readonly Split[]> {
     const { snapshot, columns, continuation } = this.#input
-    const read = this.#describeRead(columns, null, false)
+    const read = { ...this.#describeRead(columns), ...this.#form(writer) }
     if (continuation.kind === 'start') return snapshot.plan(read)
     const { remaining: ranges } = continuation
     return ranges.length === 0 ? [] : snapshot.plan({ ...read, rows: { kind: 'full', ranges } })
@@ -181,7 +182,11 @@ export class StreamRows {
     const passes = filter?.passes ?? [{ window: load.kind === 'since' ? load.window : null }]
     let rowsOfFirst = 0
     for (const [index, { window }] of passes.entries()) {
-      const read = this.#describeRead(columns, window, filter !== null)
+      const read = {
+        ...this.#describeRead(columns, window),
+        withXmin: filter !== null,
+        ...this.#form(writer, filter === null),
+      }
       const rows = await this.#landBatches(writer, this.#readRows(read), (batch) =>
         filter === null ? batch : filter.apply(batch, index),
       )
@@ -234,14 +239,24 @@ export class StreamRows {
     return readSplits(snapshot, take, { permits: readers.permits, stream, signal, pressure })
   }
 
-  #describeRead(columns: readonly ReadColumn[], window: RowWindow | null, withXmin: boolean): StreamRead {
+  /** Undecoded where the destination takes rows so, and nothing on the way looks into them. */
+  #form(writer: StreamWriter, untouched = true): Pick<StreamRead, 'undecoded'> {
+    const { snapshot, columns } = this.#input
+    const { serverVersion } = snapshot
+    // A value that is to become null would not.
+    const asTheyAre = untouched && columns.every(({ unrepresentable }) => unrepresentable === 'error')
+    const taken = asTheyAre && serverVersion !== undefined && writer.takesUndecoded?.(serverVersion) === true
+    return taken ? { undecoded: true } : {}
+  }
+
+  #describeRead(columns: readonly ReadColumn[], window: RowWindow | null = null): StreamRead {
     const { plan } = this.#input
     return {
       stream: plan.stream,
       columns,
       rows: window === null ? { kind: 'full' } : { kind: 'since', window },
       where: plan.where,
-      withXmin,
+      withXmin: false,
       method: plan.readMethod,
       limits: plan.limits,
     }

@@ -41,6 +41,11 @@ export class TransformingWriter implements StreamWriter {
     return this.#dropped
   }
 
+  /** What is not decoded cannot be transformed. */
+  takesUndecoded(sourceVersion: number): boolean {
+    return this.#rows === null && this.#writer.takesUndecoded?.(sourceVersion) === true
+  }
+
   async write(batch: Batch): Promise<void> {
     if (this.#rows === null) {
       await this.#writer.write(batch)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { buildBatch } from '../../src/batch/build-batch.js'
 import { chooseCopyForm, type CopyColumn } from '../../src/codec/copy-encoder-form.js'
-import { createCopyEncoder } from '../../src/codec/copy-encoder.js'
+import { createCopyEncoder, createTupleEncoder, type CopyEncoder } from '../../src/codec/copy-encoder.js'
 import type { DecoderColumn } from '../../src/codec/decoder-column.js'
 import type { Batch } from '../../src/batch/batch.js'
 import { open } from '../postgres/open.js'
@@ -19,7 +19,10 @@ function targetOf({ type, wire }: DecoderColumn): string {
 }
 
 function encodeAll(columns: readonly CopyColumn[], batches: readonly Batch[]): Buffer {
-  const encoder = createCopyEncoder(columns, 'binary')
+  return encodeBy(createCopyEncoder(columns, 'binary'), batches)
+}
+
+function encodeBy(encoder: CopyEncoder, batches: readonly Batch[]): Buffer {
   const pieces = [Buffer.from(encoder.header)]
   for (const batch of batches) for (const piece of encoder.encode(batch)) pieces.push(Buffer.from(piece))
   pieces.push(Buffer.from(encoder.trailer))
@@ -71,7 +74,12 @@ onEachServer('rows written as COPY BINARY', (server) => {
     const buffer = new Uint8Array(rows).buffer
     const tuples = { offset: 0, length: rows.length }
     const batch: Batch = { fields: decoders, rowCount: ROWS, columns: [], buffer, tuples }
-    expect(encodeAll(columns, [batch]).equals(payload)).toBe(true)
+    expect(encodeBy(createTupleEncoder(), [batch]).equals(payload)).toBe(true)
+    for (const form of ['binary', 'text'] as const) {
+      expect(() => encodeBy(createCopyEncoder(columns, form), [batch])).toThrow(
+        expect.objectContaining({ code: 'INTERNAL' }),
+      )
+    }
   })
 })
 

@@ -1,7 +1,7 @@
 /** Batches into a table by COPY. While it goes on nothing else can run on the connection. */
 import type { Batch } from '../../batch/batch.js'
 import { chooseCopyForm } from '../../codec/copy-encoder-form.js'
-import { createCopyEncoder } from '../../codec/copy-encoder.js'
+import { createCopyEncoder, createTupleEncoder, type CopyEncoder } from '../../codec/copy-encoder.js'
 import type { Connection, CopyIn } from '../../postgres/connection.js'
 import { quoteIdent } from '../../postgres/quote.js'
 import type { TargetColumn } from './target-types.js'
@@ -21,7 +21,9 @@ export interface RowLoaderOptions {
 
 interface OpenCopy {
   readonly copy: CopyIn
-  readonly encoder: ReturnType<typeof createCopyEncoder>
+  readonly encoder: CopyEncoder
+  /** Of rows that were not decoded. */
+  readonly undecoded: boolean
 }
 
 export class RowLoader {
@@ -33,7 +35,9 @@ export class RowLoader {
   }
 
   async write(batch: Batch): Promise<void> {
-    this.#open ??= await this.#begin()
+    const undecoded = batch.tuples !== undefined
+    if (this.#open !== null && this.#open.undecoded !== undecoded) await this.finish()
+    this.#open ??= await this.#begin(undecoded)
     const { copy, encoder } = this.#open
     for (const piece of encoder.encode(batch)) await copy.write(piece)
     this.#options.onBatchDone?.(batch)
@@ -52,15 +56,15 @@ export class RowLoader {
     this.#open = null
   }
 
-  async #begin(): Promise<OpenCopy> {
+  async #begin(undecoded: boolean): Promise<OpenCopy> {
     const { connection, table, columns, freeze } = this.#options
     const encoded = columns.map(({ field, typeName }) => ({ field, target: typeName }))
-    const form = chooseCopyForm(encoded)
-    const encoder = createCopyEncoder(encoded, form)
+    const form = undecoded ? 'binary' : chooseCopyForm(encoded)
+    const encoder = undecoded ? createTupleEncoder() : createCopyEncoder(encoded, form)
     const names = columns.map(({ field }) => field.name)
     const sql = `COPY ${table} (${names.map(quoteIdent).join(', ')}) FROM STDIN WITH (FORMAT ${form}${freeze ? ', FREEZE' : ''})`
     const copy = await connection.copyIn(sql, { stallTimeoutMs: STALL_TIMEOUT_MS, columns: names })
     await copy.write(encoder.header)
-    return { copy, encoder }
+    return { copy, encoder, undecoded }
   }
 }
