@@ -159,6 +159,7 @@ const LISTED = new Set([
   'date',
   'time',
   'timestamptz',
+  'interval',
   'text',
   'json',
   'uuid',
