@@ -9,10 +9,12 @@ import type { Store } from '../stores/store.js'
 import { escapeName, runOfDataPath } from './data-path.js'
 import type { Ledger, SyncEntry } from './manifest.js'
 import { ManifestLog } from './manifest-log.js'
-import { findNotes, isRunning } from './run-notes.js'
+import { findNotes, isRunning, type FoundNote } from './run-notes.js'
 
 /** Paths that are removed by one call. */
 const REMOVED_AT_ONCE = 1000
+/** By how much the clocks of a run and of the store may differ. */
+const CLOCKS_APART_MS = 60 * 60 * 1000
 
 export interface GarbageOptions {
   /** Younger files stay: readers may be at those of a generation that was replaced just now. */
@@ -68,13 +70,22 @@ export async function collectGarbage(store: Store, options: GarbageOptions): Pro
   const manifests = await log.prune(nowMs, { dryRun })
   const left = notes.filter((note) => !isRunning(note) && note.ageMs >= olderThanMs)
   if (!dryRun) await store.remove(left.map(({ path }) => path))
-  const unfinished = dryRun ? 0 : ((await store.removeAbandoned?.(new Date(nowMs - olderThanMs))) ?? 0)
+  const abandonedBefore = beforeRuns(nowMs - olderThanMs, notes)
+  const unfinished = dryRun ? 0 : ((await store.removeAbandoned?.(abandonedBefore)) ?? 0)
   return {
     files: garbage.length,
     bytes: garbage.reduce((sum, { bytes }) => sum + bytes, 0),
     manifests: manifests.length,
     leftovers: left.length + unfinished,
   }
+}
+
+/** What was begun before then is not of a run that goes on. */
+function beforeRuns(ms: number, notes: readonly FoundNote[]): Date {
+  const starts = notes.flatMap((found) =>
+    isRunning(found) && found.note !== null ? [Date.parse(found.note.startedAt) - CLOCKS_APART_MS] : [],
+  )
+  return new Date(Math.min(ms, ...starts))
 }
 
 /** Of files that no table has, those whose runs can not commit them any more. */

@@ -383,14 +383,25 @@ class FilesDestination implements Destination {
 
   /** What was committed stays so when it cannot be listed: the next run lists it. */
   #list(): Promise<void> {
-    const { format, store, logger = silentLogger } = this.#options
+    const { logger = silentLogger } = this.#options
     this.#listing = this.#listing
-      .then(() => writeListings({ format, store }, this.#log.ledger))
+      .then(() => this.#listNewest())
       .catch((error: unknown) => {
         const words = error instanceof Error ? error.message : String(error)
         logger.warn({ path: this.description }, `${LISTING_FILE} is not up to date: ${words}`)
       })
     return this.#listing
+  }
+
+  /** Of two syncs that list at a time the one that comes last looks whether it wrote what is newest. */
+  async #listNewest(): Promise<void> {
+    const { format, store } = this.#options
+    for (let ledger = this.#log.ledger; ;) {
+      await writeListings({ format, store }, ledger)
+      const newest = await this.#log.refresh()
+      if (newest.seq === ledger.seq) return
+      ledger = newest
+    }
   }
 
   #verify(

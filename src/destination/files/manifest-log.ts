@@ -31,7 +31,7 @@ export class ManifestLog {
   #ledger: Ledger = EMPTY_LEDGER
   /** When the newest manifest was looked for, or made; null: it has to be looked for. */
   #knownAtMs: number | null = null
-  /** Appends, one after another. */
+  /** One after another. */
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(store: Store) {
@@ -44,7 +44,11 @@ export class ManifestLog {
   }
 
   /** @throws STATE_TOO_NEW, STATE_MALFORMED */
-  async refresh(): Promise<Ledger> {
+  refresh(): Promise<Ledger> {
+    return this.#alone(() => this.#refresh())
+  }
+
+  async #refresh(): Promise<Ledger> {
     for (let attempt = 1; ; attempt++) {
       const startedAtMs = Date.now()
       const read = await this.#readNewest()
@@ -67,7 +71,11 @@ export class ManifestLog {
    * be made any more. Durable when it returns.
    */
   append(files: string, change: (ledger: Ledger) => LedgerChange): Promise<void> {
-    const result = this.#queue.then(() => this.#append(files, change))
+    return this.#alone(() => this.#append(files, change))
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work)
     this.#queue = result.catch(() => undefined)
     return result
   }
@@ -88,7 +96,7 @@ export class ManifestLog {
   async #append(files: string, change: (ledger: Ledger) => LedgerChange): Promise<void> {
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
       if (attempt > 1) await setTimeout(Math.random() * LONGEST_PAUSE_MS)
-      if (this.#knownAtMs === null || attempt > 1) await this.refresh()
+      if (this.#knownAtMs === null || attempt > 1) await this.#refresh()
       const ledger = this.#ledger
       const { made, below } = nextManifest(ledger, files, change(ledger))
       const knownAtMs = this.#knownAtMs ?? 0
@@ -121,7 +129,7 @@ export class ManifestLog {
     const newest = await this.#findNewest(manifestPath(made.seq))
     if (newest === null) return
     // Somebody came after: either on what we made, or long before, when this number was taken for the first time.
-    const ledger = await this.refresh()
+    const ledger = await this.#refresh()
     const chained = ledger.syncs.get(made.run.sync)?.epoch === made.run.epoch
     const kept = made.streams.every((entry) =>
       [...ledger.streams.values()].some(

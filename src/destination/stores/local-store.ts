@@ -76,7 +76,7 @@ class LocalStore implements Store {
         await this.#makeFolder(path.posix.dirname(file))
         await link(staged, target)
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        if (!isThere(error)) throw error
         // It may be ours, of an attempt whose end was not seen.
         if (!(await readFile(target)).equals(content)) return false
         await syncPath(target)
@@ -170,7 +170,9 @@ class LocalStore implements Store {
   async #makeFolder(folder: string): Promise<void> {
     if (this.#made.has(folder)) return
     const target = this.#at(folder)
-    const first = await mkdir(target, { recursive: true, mode: 0o700 })
+    const first = await mkdir(target, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw isThere(error) ? this.#notAFolder(target) : error
+    })
     // Each new name is flushed with the folder that holds it.
     if (first !== undefined) {
       for (let made = target; made.length >= first.length; made = path.dirname(made)) {
@@ -178,6 +180,13 @@ class LocalStore implements Store {
       }
     }
     this.#made.add(folder)
+  }
+
+  #notAFolder(target: string): TrunklineError {
+    return new TrunklineError('DESTINATION_INVALID', `${target} is not a folder.`, {
+      hint: HINTS.DESTINATION_INVALID,
+      context: { path: this.description },
+    })
   }
 
   async #stage(): Promise<StagedFile> {
@@ -347,6 +356,10 @@ async function readFolder(folder: string): Promise<readonly Dirent[]> {
     if (isMissing(error)) return []
     throw error
   }
+}
+
+function isThere(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EEXIST'
 }
 
 function isMissing(error: unknown): boolean {
