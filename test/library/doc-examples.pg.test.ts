@@ -48,13 +48,16 @@ test('the documentation has examples of each kind', () => {
 })
 
 test('every TypeScript example compiles under strict settings', () => {
-  const hooks = join(root, 'examples', 'hooks', 'region.mjs')
+  const programs = [
+    join(root, 'examples', 'hooks', 'region.mjs'),
+    join(root, 'examples', 'custom-destination', 'numbered-json-destination.ts'),
+  ]
   const files = [
     ...named('ts').map(([, { file, number, text }]) => ({
       path: join(root, 'docs', `${file.replaceAll(/[^a-z]/gi, '_')}_${number}.example.ts`),
       text: `${text}\nexport {}\n`,
     })),
-    { path: hooks, text: readFileSync(hooks, 'utf8') },
+    ...programs.map((path) => ({ path, text: readFileSync(path, 'utf8') })),
   ]
   const options: ts.CompilerOptions = {
     strict: true,
@@ -69,7 +72,11 @@ test('every TypeScript example compiles under strict settings', () => {
     lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
     types: ['node'],
     typeRoots: [join(root, 'node_modules', '@types')],
-    paths: { trunkline: [join(root, 'src', 'index.ts')], 'trunkline/arrow': [join(root, 'src', 'arrow.ts')] },
+    paths: {
+      trunkline: [join(root, 'src', 'index.ts')],
+      'trunkline/arrow': [join(root, 'src', 'arrow.ts')],
+      'trunkline/destination': [join(root, 'src', 'destination', 'contract.ts')],
+    },
   }
   const host = ts.createCompilerHost(options)
   const texts = new Map(files.map(({ path, text }) => [path, text]))
