@@ -257,7 +257,9 @@ class Chunk<G extends Gathered> implements ColumnChunk {
     if (hasDictionary) {
       this.#pages = []
       dictionaryBytes = this.#addDictionary()
-      if (this.#encodings.size === 1) distinctCount = dictionary!.size
+      // Of floats a dictionary has bit patterns, of which two can be one number.
+      const isExact = this.#leaf.type.kind !== 'float'
+      if (isExact && this.#encodings.size === 1) distinctCount = dictionary!.size
       this.#pages.push(...dataPages)
     }
     const facts: ChunkFacts = {
