@@ -41,10 +41,11 @@ import {
   readPartials,
   readSyncStates,
 } from './state-store.js'
-import { PostgresStreamWriter, type WriterContext } from './stream-writer.js'
+import { PostgresStreamWriter } from './stream-writer.js'
 import { readOwner, readTable, readTypes } from './target-table.js'
 import { confirmStreams } from './unchanged-streams.js'
 import { inReading, inTransaction } from './write-session.js'
+import type { WriterContext } from './writer-context.js'
 
 export interface PostgresDestinationOptions {
   readonly settings: ConnectionSettings

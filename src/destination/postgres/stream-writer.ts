@@ -7,6 +7,7 @@
  * table is changed only then, so that its readers are kept out as shortly as can be.
  */
 import type { Batch } from '../../batch/batch.js'
+import { passesUndecoded } from '../../codec/copy-encoder-form.js'
 import type { Checkpoint, LoadProgress } from '../../model/checkpoint.js'
 import type { Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
@@ -19,7 +20,6 @@ import {
   DELETED_AT,
   RUN_AT,
   addColumn,
-  formatCarry,
   formatComments,
   formatComparison,
   formatCreate,
@@ -34,44 +34,20 @@ import {
   stageName,
 } from './landing-sql.js'
 import type { OwnColumn } from './landing-sql.js'
+import { finishGeneration } from './new-generation.js'
+import { asPresent, changesForLanding } from './present-table.js'
 import { columnDiffers, keyDuplicate, keyMissing, massDelete, notOpen } from './refusals.js'
 import { RowLoader } from './row-loader.js'
 import { formatTable, generationTable, quoteTable } from './state-layout.js'
-import type { PartialKey, StateOrigin } from './state-store.js'
+import type { StateOrigin } from './state-store.js'
 import { writePartial, writeState } from './state-store.js'
-import { swapIn } from './swap.js'
 import { executeWithShortWaits } from './table-lock.js'
 import type { PresentTable } from './target-table.js'
 import { readTable } from './target-table.js'
-import type { KnownType, TargetColumn } from './target-types.js'
+import type { TargetColumn } from './target-types.js'
 import { targetColumns } from './target-types.js'
 import { beginWriting } from './write-session.js'
-
-export interface WriterContext {
-  /** In no transaction. */
-  readonly connection: Connection
-  readonly description: string
-  readonly sync: string
-  readonly runId: string
-  readonly epoch: number
-  /** Names the generation. */
-  readonly number: number
-  /** The landing starts a new generation, whatever it lands by. */
-  readonly fresh: boolean
-  /** What an earlier run saved of the generation is there, and is gone on with. */
-  readonly resumed: boolean
-  readonly present: PresentTable | null
-  /** The present table is an earlier generation of this very stream. */
-  readonly ours: boolean
-  /** Of the target, by which columns get the types of the source. */
-  readonly types: readonly KnownType[]
-  /** Asked on another connection when the answer to a commit was lost. */
-  readonly isCommitted: (origin: StateOrigin) => Promise<boolean>
-  readonly onSaved: (partial: PartialKey) => void
-  readonly onCommitted: () => void
-  /** The connection is in no transaction any more, or is not to be used again. */
-  readonly onEnd: (writer: StreamWriter, connection: Connection, usable: boolean) => void
-}
+import type { WriterContext } from './writer-context.js'
 
 const STAGE = 'stage'
 
@@ -121,6 +97,15 @@ export class PostgresStreamWriter implements StreamWriter {
       await writer.abort()
       throw failure
     }
+  }
+
+  takesUndecoded(sourceVersion: number): boolean {
+    const passed = this.#columns.map(({ field, typeName }) => {
+      const origin = this.#landing.origin?.columns.get(field.name)
+      return origin === undefined ? null : { origin, target: typeName }
+    })
+    const servers = { source: sourceVersion, target: this.#connection.serverVersion }
+    return passed.every((column) => column !== null) && passesUndecoded(passed, servers)
   }
 
   write(batch: Batch): Promise<void> {
@@ -290,24 +275,10 @@ export class PostgresStreamWriter implements StreamWriter {
     }
   }
 
-  /** What the present table needs for this landing beside the stream's own columns. */
   #preparePresent(present: PresentTable): void {
-    const table = quoteTable(this.#target)
-    this.#names = new Set(present.columns.keys())
     this.#columns = this.#columns.map((column) => asPresent(this.#landing, column, present))
-    for (const { name } of this.#own) {
-      if (!this.#names.has(name)) this.#changes.push(addColumn(table, name))
-      this.#names.add(name)
-    }
-    for (const { field } of this.#columns) {
-      const isKey = this.#landing.key?.includes(field.name) === true
-      if (!field.nullable || isKey || present.columns.get(field.name)?.notNull !== true) continue
-      this.#changes.push(`ALTER TABLE ${table} ALTER COLUMN ${quoteIdent(field.name)} DROP NOT NULL`)
-    }
-    if (this.#landing.deletes === 'hard' && this.#names.has(DELETED_AT)) {
-      // Marked while deletes were soft; now they are hard.
-      this.#changes.push(`DELETE FROM ${table} WHERE ${quoteIdent(DELETED_AT)} IS NOT NULL`)
-    }
+    this.#names = new Set([...present.columns.keys(), ...this.#own.map(({ name }) => name)])
+    this.#changes.push(...changesForLanding(this.#landing, this.#columns, this.#own, present))
   }
 
   /** Nobody else writes the table of a partial load, so that it is as it was saved, or not ours. */
@@ -442,67 +413,11 @@ export class PostgresStreamWriter implements StreamWriter {
   /** Puts the new generation in the place of the present one. */
   async #swap(): Promise<void> {
     const { present, ours } = this.#context
-    const landing = this.#landing
-    const table = this.#target
-    const { key, deletes } = landing
-    if (present !== null && ours && deletes === 'soft' && key !== null) {
-      const columns = this.#columns
-      const carry = formatCarry({ from: landing.table, earlier: present, into: table, columns, key })
-      for (const sql of carry) await this.#connection.execute(sql)
-    }
-    const primaryKey = primaryKeyOf(landing)
-    await this.#addKey(primaryKey)
-    for (const { columns, method } of landing.origin?.indexes ?? []) {
-      // Not unique: rows change one after the other, and in between two may have one value.
-      const list = columns.map(quoteIdent).join(', ')
-      await this.#connection.execute(
-        `CREATE INDEX ON ${quoteTable(table)} USING ${quoteIdent(method)} (${list})`,
-      )
-    }
-    if (this.#own.some(({ name }) => name === RUN_AT)) {
-      await this.#connection.execute(
-        `ALTER TABLE ${quoteTable(table)} ALTER COLUMN ${quoteIdent(RUN_AT)} DROP DEFAULT`,
-      )
-    }
-    await this.#advanceIdentities()
-    // Nobody has counted these rows yet, and who reads them first should not have to guess.
-    await this.#connection.execute(`ANALYZE ${quoteTable(table)}`)
-    await this.#connection.execute(`CREATE SCHEMA IF NOT EXISTS ${quoteIdent(landing.table.schema)}`)
-    const ownColumns = this.#own.map(({ name }) => name)
-    await swapIn(
+    await finishGeneration(
       this.#connection,
-      { landing, table, columns: this.#columns, ownColumns, primaryKey },
-      present,
+      { landing: this.#landing, table: this.#target, columns: this.#columns, own: this.#own },
+      { present, ours },
     )
-  }
-
-  async #addKey(primaryKey: readonly string[] | null): Promise<void> {
-    if (primaryKey === null) return
-    const list = primaryKey.map(quoteIdent).join(', ')
-    try {
-      await this.#connection.execute(`ALTER TABLE ${quoteTable(this.#target)} ADD PRIMARY KEY (${list})`)
-    } catch (error) {
-      if (error instanceof TrunklineError && error.context.sqlstate === '23505') {
-        throw keyDuplicate(this.#landing.stream, primaryKey)
-      }
-      throw error
-    }
-  }
-
-  /** Whoever goes on writing where the copy ends gets numbers that are free. */
-  async #advanceIdentities(): Promise<void> {
-    const table = quoteTable(this.#target)
-    const rows = await this.#connection.query<{ name: string }>(
-      `SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> ''`,
-      [table],
-    )
-    for (const { name } of rows) {
-      await this.#connection.query(
-        `SELECT setval(pg_get_serial_sequence($1, $2)::regclass, most) FROM (SELECT max(${quoteIdent(name)}) AS most FROM ${table}) AS m
-          WHERE most >= 1`,
-        [table, name],
-      )
-    }
   }
 
   #commentStatements(present: PresentTable | null): readonly string[] {
@@ -569,30 +484,4 @@ export class PostgresStreamWriter implements StreamWriter {
       stream,
     })
   }
-}
-
-/** Rows that are matched by it are told apart by it; else what the source says, of rows that are there once. */
-function primaryKeyOf({ landing, key, origin }: StreamLanding): readonly string[] | null {
-  switch (landing) {
-    case 'upsert':
-      return key
-    case 'replace':
-      return origin?.primaryKey ?? null
-    case 'append':
-      return null
-  }
-}
-
-/** Checks that rows can go into the present table as they are. @throws DESTINATION_INVALID naming the column that differs */
-function asPresent(landing: StreamLanding, column: TargetColumn, { columns }: PresentTable): TargetColumn {
-  const { field, sqlType, orText } = column
-  const present = columns.get(field.name)
-  if (present === undefined || present.sqlType === sqlType) return column
-  // The type came to the target only after the table.
-  if (orText && present.sqlType === 'text') return { ...column, sqlType: 'text', typeName: 'text' }
-  throw columnDiffers(
-    landing,
-    field.name,
-    `is ${present.sqlType} in ${formatTable(landing.table)} and comes as ${sqlType}`,
-  )
 }

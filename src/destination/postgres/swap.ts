@@ -199,7 +199,7 @@ async function copyIndexes(
   const copied: { made: string; name: string }[] = []
   for (const { name, unique, how, columns } of wanted) {
     if (there.has(how) || !columns.every((column) => made.columns.has(column))) continue
-    const temporary = `${table.name}_i${copied.length}`
+    const temporary = `i${copied.length}_${table.name}`
     await connection.execute(
       `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${quoteIdent(temporary)} ON ${quoteTable(table)} USING ${how}`,
     )
