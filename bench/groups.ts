@@ -18,6 +18,11 @@ export const GROUPS = {
     title: 'One, two and four readers',
     text: 'Each round runs the baseline and then every number of readers, so that both ratios are of neighbours. Automatic is what a sync does that is not told a number.',
   },
+  destinations: {
+    rounds: 3,
+    title: 'Every destination',
+    text: 'A table to each kind of destination, with one reader and with two, beside COPY to nowhere in every round. To PostgreSQL the target is a database of the server that is read; rows pass as they are unless something looks into them, and psql piped to psql makes no primary key.',
+  },
   peers: {
     rounds: 1,
     title: 'Beside other programs',

@@ -1,46 +1,25 @@
 /** What is measured of Trunkline, and what shows how much the numbers are worth. */
-import { existsSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { bareNode, childScript, copyBaseline, countBaseline, drainCommand } from './baselines.js'
 import { readChecksum } from './build-data-sets.js'
 import type { ConditionName } from './conditions.js'
 import { type DataSetName, selectPattern } from './data-sets.js'
 import type { GroupName } from './groups.js'
 import type { Load } from './impact.js'
-import type { Job, JobContext, Presence } from './job.js'
+import { DESTINATION_JOBS } from './destinations.js'
+import type { Job, JobContext } from './job.js'
 import type { ReadMethod } from '../src/model/sync-spec.js'
 import { checkDuckDb } from './landed.js'
 import { type Command, measure } from './measure.js'
 import { PEER_JOBS } from './peers/jobs.js'
+import { probeTrunkline, trunkline } from './trunkline.js'
 
 /** What several programs do, and are compared at. */
 const READING = 'rows in memory'
 const TO_DUCKDB = 'table to DuckDB file'
 
 type Aims = Job['on']
-
-const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
-
-async function probeTrunkline(): Promise<Presence> {
-  if (!existsSync(main)) return { absent: 'dist/ is not built: npm run build' }
-  const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string
-  }
-  return { version: `trunkline ${manifest.version}` }
-}
-
-const trunkline = (
-  args: readonly string[],
-  shown: string,
-  env: Readonly<Record<string, string>> = {},
-): Command => ({
-  file: process.execPath,
-  args: [main, ...args],
-  env: { NO_COLOR: '1', ...env },
-  shown: `trunkline ${shown}`,
-})
 
 /** `jobs` as `--jobs` takes it; null: left out, the number is chosen by the program. */
 export function syncToDuckDb(
@@ -252,6 +231,9 @@ export const JOBS: readonly Job[] = [
   loadDuckDb(2, { group: 'readers', on: shapes(null) }),
   loadDuckDb(4, { group: 'readers', on: shapes(null) }),
   loadDuckDb(null, { group: 'readers', on: shapes(null), charted }),
+  loadDuckDb(1, { group: 'destinations', on: { lineitem: 1.7, events: null, narrow: 1.4 } }),
+  loadDuckDb(2, { group: 'destinations', on: shapes(null) }),
+  ...DESTINATION_JOBS,
   readBy('copy'),
   readBy('named'),
   readBy('client'),

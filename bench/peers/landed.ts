@@ -33,6 +33,8 @@ export interface Landed {
   readonly relation: string
   /** The DuckDB file that holds it, if one does. */
   readonly path?: string
+  /** Statements that make the relation, where no file holds it. */
+  readonly setup?: string
   readonly alters: ReadonlySet<Alteration>
   /** The file itself is JSON, so that blanks and the order of keys in a value mean nothing. */
   readonly inJson?: boolean
@@ -41,12 +43,13 @@ export interface Landed {
 /** What is wrong with what landed, or null. */
 export async function checkLanded(
   { set, client }: Pick<JobContext, 'set' | 'client'>,
-  { path, relation, alters, inJson = false }: Landed,
+  { path, setup, relation, alters, inJson = false }: Landed,
 ): Promise<string | null> {
   const instance = await DuckDBInstance.create(path, path === undefined ? {} : { access_mode: 'READ_ONLY' })
   try {
     const connection = await instance.connect()
     await connection.run("SET TimeZone = 'UTC'")
+    if (setup !== undefined) await connection.run(setup)
     const types = await landedTypes(connection, relation)
     const columns: Compared[] = []
     for (const column of set.columns) {

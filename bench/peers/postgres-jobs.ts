@@ -12,17 +12,21 @@ import { pipeline } from './places.js'
 
 const DATABASE = 'bench_landed'
 
-function targetUrl(url: string): string {
+export function targetUrl(url: string): string {
   const target = new URL(url)
   target.pathname = `/${DATABASE}`
   return target.href
 }
 
-/** A database that the role owns which in the source may only read, with the table empty, or without it. */
-/** A database of the role that may only read in the source, with the table as it is there, but empty and without indexes. */
-async function prepareTarget({ client, set, url }: JobContext): Promise<void> {
+/** A database that the role owns which in the source may only read. */
+export async function prepareDatabase({ client }: Pick<JobContext, 'client'>): Promise<void> {
   const found = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE])
   if (found.rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE} OWNER ${READER}`)
+}
+
+/** With the table as it is in the source, but empty and without indexes. */
+async function prepareTarget({ client, set, url }: JobContext): Promise<void> {
+  await prepareDatabase({ client })
   const columns = set.columns.map(({ name, type }) => `${name} ${type}`).join(', ')
   const target = new pg.Client({ connectionString: targetUrl(url) })
   await target.connect()
