@@ -105,7 +105,8 @@ onEachServer('mirror', (server) => {
     await db.sql(`
       CREATE TABLE items_3 (LIKE items INCLUDING ALL);
       INSERT INTO items_3 SELECT g, date '2026-03-05', 1 FROM generate_series(9001, 9020) g`)
-    await warehouse.sync()
+    const items = async (): Promise<string> => streamOf(await warehouse.sync(), 'public.items').outcome
+    await expect.poll(items, { timeout: 60_000 }).toBe('unchanged')
     await db.sql(
       `ALTER TABLE items ATTACH PARTITION items_3 FOR VALUES FROM ('2026-03-01') TO ('2026-04-01')`,
     )
