@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+/** What is polled for comes, however slow the machine; by itself a poll gives up after a second. */
+const expectOptions = { poll: { timeout: 50_000 } }
+
 /** Two kinds of tests: pure ones, and those against real PostgreSQL servers (`*.pg.test.ts`), which start them first. */
 export default defineConfig({
   test: {
@@ -12,6 +15,7 @@ export default defineConfig({
           name: 'pure',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.pg.test.ts'],
+          expect: expectOptions,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -21,6 +25,7 @@ export default defineConfig({
           name: 'server',
           include: ['test/**/*.pg.test.ts'],
           globalSetup: ['test/server/global-setup.ts'],
+          expect: expectOptions,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
