@@ -6,8 +6,10 @@ import { cp, mkdtemp, rm, type FileHandle } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
 import { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
-import { afterAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createFilesDestination } from '../../src/destination/files/files-destination.js'
+import { createArrowFormat } from '../../src/destination/files/arrow-format.js'
+import { createParquetFormat } from '../../src/destination/files/parquet-format.js'
 import { createCsvFormat } from '../../src/destination/files/csv-format.js'
 import { createJsonlFormat } from '../../src/destination/files/jsonl-format.js'
 import { createLocalStore } from '../../src/destination/stores/local-store.js'
@@ -16,9 +18,12 @@ import type { FileFormat } from '../../src/destination/files/file-format.js'
 import { enumerateCrashPoints, type Candidate } from './crash-points/enumerate.js'
 import { runTo, type CrashMode } from './crash-points/history.js'
 import { makeMortalStore, mortal, wrapMethods } from './crash-points/mortality.js'
-import type { Place } from '../../src/testing/place.js'
+import { readArrow } from './files/read-arrow.js'
 import { makeDuckDbPlace, type DuckDbPlace } from './duckdb/duckdb-place.js'
 import { makeFilesPlace, type FilesPlace } from './files/files-place.js'
+import { makeS3Store } from '../store/open-s3-store.js'
+import type { S3Server } from '../store/s3-server.js'
+import { makeS3Place, startBucket, type S3Place } from './s3-place.js'
 
 /** Files that a dead process has open; the system closes them. */
 const handles = vi.hoisted((): FileHandle[] => [])
@@ -131,9 +136,13 @@ describe('a run to a DuckDB file, stopped at any effect, is made good by the nex
   }
 })
 
+type FilesReading = NonNullable<Parameters<typeof makeFilesPlace>[1]>
+
 describe('a run to files, stopped at any effect, is made good by the next', () => {
-  const formats: readonly (readonly [string, () => Promise<FileFormat>, Partial<Place>])[] = [
+  const formats: readonly (readonly [string, () => Promise<FileFormat>, FilesReading])[] = [
+    ['parquet', () => createParquetFormat({}), {}],
     ['csv', () => createCsvFormat({}), {}],
+    ['arrow', () => createArrowFormat({}), { readFiles: readArrow }],
     ['jsonl', () => createJsonlFormat({}), { jsonByValue: true }],
   ]
   const modes = ['replace', 'append'] as const
@@ -155,6 +164,25 @@ describe('a run to files, stopped at any effect, is made good by the next', () =
       every: FULL || name === 'jsonl' ? 1 : 6,
     }
     await count(name, candidate, mode)
+  })
+})
+
+describe('a run to files in a bucket, stopped at any effect, is made good by the next', () => {
+  let server: S3Server
+  beforeAll(async () => {
+    server = await startBucket()
+  })
+  afterAll(() => server[Symbol.asyncDispose]())
+
+  test.each(['replace', 'append'] as const)('by %s', async (mode) => {
+    const candidate: Candidate = {
+      makePlace: () => makeS3Place(server),
+      createMortal: (place, mortality) =>
+        (place as S3Place).create({ identity: DEAD, store: makeMortalStore(makeS3Store(server), mortality) }),
+      readersMayLag: true,
+      every: FULL ? 1 : 4,
+    }
+    await count('parquet in a bucket', candidate, mode)
   })
 })
 
