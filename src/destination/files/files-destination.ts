@@ -409,7 +409,16 @@ class FilesDestination implements Destination {
     actual: { readonly fields: readonly Field[]; readonly files: readonly string[] },
   ): Promise<VerifyResult> {
     const { format, store } = this.#options
-    return verifyFiles({ format, store, rows, ...actual })
+    if (this.capabilities.verify) return verifyFiles({ format, store, rows, ...actual })
+    return Promise.reject(
+      new TrunklineError(
+        'CONFIG_UNSUPPORTED',
+        `${this.description}: ${format.name} files cannot be compared.`,
+        {
+          hint: 'Leave `verify` out; the rows were counted.',
+        },
+      ),
+    )
   }
 
   async #assertNobodyElses(): Promise<void> {
