@@ -379,12 +379,12 @@ describe('a column of many values', () => {
   it('goes on without a dictionary when it is full', async () => {
     const fields = [nullable('t', text), nullable('n', int(64))]
     // As many repeats at first as a dictionary needs, then more kinds than it takes.
-    const kind = (i: number): number => (i < 40_000 ? i % 1500 : i % 9000)
-    const rows = Array.from({ length: 60_000 }, (_, i): Value[] => [
+    const kind = (i: number): number => (i < 15_000 ? i % 700 : i % 7000)
+    const rows = Array.from({ length: 30_000 }, (_, i): Value[] => [
       `${kind(i)} ${'wide '.repeat(40)}`,
       BigInt(kind(i)) * 2n ** 48n,
     ])
-    const batches = [0, 20_000, 40_000].map((at) => buildBatch(fields, rows.slice(at, at + 20_000)))
+    const batches = [0, 10_000, 20_000].map((at) => buildBatch(fields, rows.slice(at, at + 10_000)))
     const file = await roundTrip(fields, batches, { pageBytes: 40_000 }, ['DuckDB'])
     const metadata = await duckdb.runAndReadAll(
       `SELECT path_in_schema, encodings FROM parquet_metadata('${file}') WHERE path_in_schema = 't'`,

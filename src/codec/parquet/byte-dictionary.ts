@@ -42,19 +42,20 @@ export class ByteDictionary implements ValueDictionary<GatheredBytes> {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     const hashes = this.#hashes
     const slots = this.#slots
+    const ownEnds = this.#ends
+    const mask = slots.length - 1
+    let own = this.#view
     let place = at
     for (let index = from; index < to; index++) {
       const start = ends[index]!
       const end = ends[index + 1]!
       const hash = hashOf(bytes, view, start, end)
-      const mask = slots.length - 1
       let slot = hash & mask
-      let entry = slots.length === 0 ? 0 : slots[slot]!
-      while (
-        entry !== 0 &&
-        (hashes[entry - 1] !== hash || !this.#isEntry(entry - 1, view, bytes, start, end))
-      ) {
-        entry = slots[(slot = (slot + 1) & mask)]!
+      let entry = mask < 0 ? 0 : slots[slot]!
+      for (; entry !== 0; entry = slots[(slot = (slot + 1) & mask)]!) {
+        if (hashes[entry - 1] !== hash) continue
+        const first = ownEnds[entry - 1]!
+        if (ownEnds[entry]! - first === end - start && isSame(own, first, view, start, end - start)) break
       }
       if (entry === 0) {
         if (this.bytes >= this.#mostBytes) return index
@@ -64,29 +65,12 @@ export class ByteDictionary implements ValueDictionary<GatheredBytes> {
           return this.lookUp({ count: 0, bytes, ends }, { from: index, to }, indices, place)
         }
         this.#add(bytes, start, end, hash)
+        own = this.#view
         entry = slots[slot] = this.#size
       }
       indices[place++] = entry - 1
     }
     return to
-  }
-
-  #isEntry(place: number, view: DataView, bytes: Uint8Array, start: number, end: number): boolean {
-    const first = this.#ends[place]!
-    const length = end - start
-    if (this.#ends[place + 1]! - first !== length) return false
-    const own = this.#view
-    if (length < 4) {
-      for (let byte = 0; byte < length; byte++) {
-        if (this.#bytes[first + byte] !== bytes[start + byte]) return false
-      }
-      return true
-    }
-    const last = length - 4
-    for (let byte = 0; byte < last; byte += 4) {
-      if (own.getInt32(first + byte, true) !== view.getInt32(start + byte, true)) return false
-    }
-    return own.getInt32(first + last, true) === view.getInt32(start + last, true)
   }
 
   #add(bytes: Uint8Array, start: number, end: number, hash: number): void {
@@ -143,6 +127,20 @@ export class ByteDictionary implements ValueDictionary<GatheredBytes> {
   }
 }
 
+function isSame(a: DataView, aStart: number, b: DataView, bStart: number, length: number): boolean {
+  if (length < 4) {
+    for (let byte = 0; byte < length; byte++) {
+      if (a.getUint8(aStart + byte) !== b.getUint8(bStart + byte)) return false
+    }
+    return true
+  }
+  const last = length - 4
+  for (let byte = 0; byte < last; byte += 4) {
+    if (a.getInt32(aStart + byte, true) !== b.getInt32(bStart + byte, true)) return false
+  }
+  return a.getInt32(aStart + last, true) === b.getInt32(bStart + last, true)
+}
+
 /** Four bytes at a time; the last four may overlap those before. */
 function hashOf(bytes: Uint8Array, view: DataView, start: number, end: number): number {
   const length = end - start
@@ -150,10 +148,9 @@ function hashOf(bytes: Uint8Array, view: DataView, start: number, end: number): 
   if (length >= 4) {
     const last = end - 4
     for (let at = start; at < last; at += 4) {
-      hash = Math.imul(hash ^ view.getInt32(at, true), GOLDEN)
-      hash ^= hash >>> 15
+      hash = (Math.imul(hash, GOLDEN) + view.getInt32(at, true)) | 0
     }
-    hash = Math.imul(hash ^ view.getInt32(last, true), GOLDEN)
+    hash = (Math.imul(hash, GOLDEN) + view.getInt32(last, true)) | 0
   } else if (length > 0) {
     const word = bytes[start]! | (bytes[start + (length >> 1)]! << 8) | (bytes[end - 1]! << 16)
     hash = Math.imul(hash ^ word, GOLDEN)
