@@ -107,6 +107,8 @@ export interface ConnectOptions {
   readonly password?: (() => string | Promise<string>) | undefined
   /** Runs in a shell for each connection; its first line is the password. */
   readonly passwordCommand?: string | undefined
+  /** A way through an SSH server; needs the package `ssh2`. */
+  readonly sshTunnel?: SshTunnelOptions | undefined
   /** Schemas in which unqualified names of `sql` streams are looked for. */
   readonly searchPath?: readonly string[] | undefined
   readonly limits?: Partial<Limits> | undefined
@@ -116,6 +118,19 @@ export interface ConnectOptions {
   /** In place of `process.env`. */
   readonly env?: Environment | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+export interface SshTunnelOptions {
+  /** `ssh://user@host:port` */
+  readonly url: string
+  /** The path of a private key, or the key itself; else the agent and the usual keys are tried. */
+  readonly key?: string | undefined
+  readonly passphrase?: string | undefined
+  readonly password?: string | undefined
+  /** Runs in a shell; its first line is the password. */
+  readonly passwordCommand?: string | undefined
+  /** A path; else `~/.ssh/known_hosts` and `/etc/ssh/ssh_known_hosts`. */
+  readonly knownHosts?: string | undefined
 }
 
 /**
@@ -128,6 +143,9 @@ export async function connect(options: ConnectOptions = {}): Promise<ReadableSou
     place: null,
     ...(options.url === undefined ? {} : { url: options.url }),
     ...(options.passwordCommand === undefined ? {} : { passwordCommand: options.passwordCommand }),
+    ...(options.sshTunnel === undefined
+      ? {}
+      : { ssh: { ...options.sshTunnel, tunnel: options.sshTunnel.url } }),
   }
   const stated = options.limits === undefined ? {} : { limits: options.limits }
   const limits: Limits = { ...DEFAULT_LIMITS, ...(await checkStated(stated)).limits }

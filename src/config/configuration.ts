@@ -92,16 +92,25 @@ function toConnectionInput(connection: FileConnection, place: string): Connectio
     password_command: passwordCommand,
     search_path: searchPath,
     database,
+    ssh_tunnel: tunnel,
+    ssh_key: key,
+    ssh_passphrase: passphrase,
+    ssh_password: password,
+    ssh_password_command: sshPasswordCommand,
+    ssh_known_hosts: knownHosts,
     ...keywords
   } = connection
   const options: Record<string, string> = {}
   for (const [key, value] of Object.entries(keywords)) if (value !== undefined) options[key] = value
   if (database !== undefined) options['dbname'] ??= database
+  const ssh = { tunnel, key, passphrase, password, passwordCommand: sshPasswordCommand, knownHosts }
+  const tunnelled = Object.values(ssh).some((value) => value !== undefined)
   return {
     options,
     place,
     ...(url === undefined ? {} : { url: checkUrl(url, place) }),
     ...(passwordCommand === undefined ? {} : { passwordCommand }),
+    ...(tunnelled ? { ssh } : {}),
     ...(searchPath === undefined ? {} : { searchPath }),
   }
 }

@@ -6,10 +6,21 @@ export interface ConnectionInput {
   /** libpq's keywords. */
   readonly options: Readonly<Record<string, string>>
   readonly passwordCommand?: string
+  /** A way through an SSH server. */
+  readonly ssh?: SshStatement
   /** Schemas in which unqualified names of `sql` streams are looked for, after pg_catalog. */
   readonly searchPath?: readonly string[]
   /** For errors: `trunkline.yaml:3:3 (connections.shop)`; null for a command line or a program. */
   readonly place: string | null
+}
+
+export interface SshStatement {
+  readonly tunnel?: string | undefined
+  readonly key?: string | undefined
+  readonly passphrase?: string | undefined
+  readonly password?: string | undefined
+  readonly passwordCommand?: string | undefined
+  readonly knownHosts?: string | undefined
 }
 
 /** The part of a resolved connection that decides whether `sslmode` had to be stated. */

@@ -57,6 +57,12 @@ export const CONNECTION_KEYS = {
   keepalives_idle: stated,
   target_session_attrs: text,
   load_balance_hosts: text,
+  ssh_tunnel: text.describe('ssh://user@host:port: the way to the database leads through there.'),
+  ssh_key: text.describe('Path of a private key, or the key itself from a ${VAR}.'),
+  ssh_passphrase: text.describe('Of the private key; better in ${VAR}.'),
+  ssh_password: text.describe('Better in ${VAR}, or a key.'),
+  ssh_password_command: text.describe('Run by the shell; its first line is the password.'),
+  ssh_known_hosts: text.describe('Path; else ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts.'),
 } as const
 
 const connectionObject = z.strictObject(CONNECTION_KEYS).partial()

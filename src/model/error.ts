@@ -45,6 +45,7 @@ export const ERROR_CODES = {
   AUTH_FAILED: entry('source', 'never', 'The server refused the user, password or certificate.'),
   AUTH_INSECURE: entry('source', 'never', 'The server asked for a password in a way that would reveal it.'),
   TLS_FAILED: entry('source', 'never', 'An encrypted connection could not be made or verified.'),
+  SSH_HOST_KEY: entry('source', 'never', 'The key of the SSH server is unknown, or another one than before.'),
   DATABASE_MISSING: entry('source', 'never', 'The database does not exist.'),
   CONNECTION_LOST: entry('source', 'safe', 'The connection ended before the work was complete.'),
   CONNECTION_STALLED: entry('source', 'safe', 'The server sent nothing for too long.'),

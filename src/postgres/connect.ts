@@ -260,13 +260,14 @@ function summarize(failures: readonly Failure[], settings: ConnectionSettings): 
 }
 
 async function resolveAddresses(
-  { host, hostaddr, port }: HostAddress,
+  { host, hostaddr, port, through }: HostAddress,
   settings: ConnectionSettings,
 ): Promise<readonly Address[]> {
   if (hostaddr === null && (host.startsWith('/') || host.startsWith('@'))) {
     return [{ host, port, target: `${host}/.s.PGSQL.${port}`, kind: 'unix' }]
   }
   const target = hostaddr ?? host
+  if (through !== undefined) return [{ host, port, target, kind: 'tcp', through }]
   if (isIP(target) !== 0) return [{ host, port, target, kind: 'tcp' }]
   const found = await lookup(target, { all: true, verbatim: true })
   const addresses = found.map(({ address }): Address => ({ host, port, target: address, kind: 'tcp' }))
@@ -275,7 +276,9 @@ async function resolveAddresses(
 
 /** So that readers and cancel requests reach the very server, also where a name stands for several. */
 function pinned(address: Address, host: HostAddress): HostAddress {
-  return address.kind === 'unix' ? host : { ...host, hostaddr: address.target }
+  return address.kind === 'unix' || address.through !== undefined
+    ? host
+    : { ...host, hostaddr: address.target }
 }
 
 function shuffle<Item>(items: readonly Item[]): readonly Item[] {
@@ -296,7 +299,8 @@ function warnUnverified(
   material: TlsMaterial,
   logger: Logger,
 ): void {
-  if (address.kind === 'unix' || isLoopback(address.target)) return
+  // Through a tunnel nobody on the way to its end can read; what is behind it was chosen with it.
+  if (address.kind === 'unix' || address.through !== undefined || isLoopback(address.target)) return
   if (tls !== null && material.verifyChain && material.verifyName) return
   if (tls !== null && settings.sslmode === 'verify-ca') return
   const hosts = warned.get(logger) ?? new Set()

@@ -1,4 +1,5 @@
 /** Everything needed to connect, resolved from URI, DSN, environment, files and options; structured-cloneable. */
+import type { SshTunnelSettings } from './ssh/tunnel-settings.js'
 
 export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
 export type TargetSessionAttrs = 'any' | 'read-write' | 'read-only' | 'primary' | 'standby' | 'prefer-standby'
@@ -11,6 +12,8 @@ export interface HostAddress {
   /** Where to connect if not to what `host` resolves to; the certificate is still checked against `host`. */
   readonly hostaddr: string | null
   readonly port: number
+  /** The local socket of a tunnel that leads there: nothing is resolved, and nothing else is connected to. */
+  readonly through?: string
 }
 
 /** Holds secrets: pass it, never print it. `describeConnection` gives the printable form. */
@@ -47,4 +50,6 @@ export interface ConnectionSettings {
   readonly keepalivesIdleMs: number
   readonly targetSessionAttrs: TargetSessionAttrs
   readonly loadBalanceHosts: boolean
+  /** The way to the hosts; without it, straight. */
+  readonly sshTunnel?: SshTunnelSettings
 }

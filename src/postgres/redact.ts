@@ -6,7 +6,7 @@
  */
 
 const SECRET_KEYWORDS =
-  'password|passwd|pwd|sslpassword|scram_client_key|scram_server_key|oauth_client_secret|PGPASSWORD|PGSSLPASSWORD|secret|token|access_token'
+  'password|passwd|pwd|sslpassword|ssh_password|ssh_passphrase|TRUNKLINE_SSH_PASSWORD|TRUNKLINE_SSH_PASSPHRASE|scram_client_key|scram_server_key|oauth_client_secret|PGPASSWORD|PGSSLPASSWORD|secret|token|access_token'
 
 /** `scheme://user:secret@`: everything between the first colon of the userinfo and its last `@`. */
 const URL_PASSWORD = /\b([a-z][a-z0-9+.-]*:\/\/[^\s:/?#@"']*):[^\s/]*@/gi

@@ -18,9 +18,10 @@ import {
   parseRequireAuth,
   parseTlsVersion,
 } from './conninfo-values.js'
-import type { ConnectionSettings, SslMode } from './connection-settings.js'
+import type { ConnectionSettings, HostAddress, SslMode } from './connection-settings.js'
 import { SOCKET_DIRECTORIES } from './passfile.js'
 import { readService } from './service-file.js'
+import { resolveSshTunnel, type SshInput } from './ssh/tunnel-settings.js'
 
 export interface ConnectionInput {
   /** A URI or a keyword DSN. */
@@ -28,6 +29,8 @@ export interface ConnectionInput {
   /** libpq keywords; these win over the URL. */
   readonly options?: Partial<Record<string, string>>
   readonly passwordCommand?: string
+  /** What is stated of a way through an SSH server. */
+  readonly ssh?: SshInput
   readonly env: Readonly<Record<string, string | undefined>>
   readonly homeDir: string
   /** Name of the operating system's user: the default role. */
@@ -49,7 +52,8 @@ export async function resolveConnection(input: ConnectionInput): Promise<Connect
   const { env, homeDir } = input
   const conninfo = await layerConninfo(input)
   const tls = await resolveTls(conninfo, input)
-  const hosts = await resolveHosts(conninfo)
+  const sshTunnel = resolveSshTunnel(input.ssh ?? {}, input)
+  const hosts = await resolveHosts(conninfo, sshTunnel !== null)
   const user = nonEmpty(conninfo.user) ?? input.userName
   if (user === '') {
     throw new TrunklineError('CONFIG_INVALID', 'No user to connect as is known.', {
@@ -90,6 +94,7 @@ export async function resolveConnection(input: ConnectionInput): Promise<Connect
     ]),
     loadBalanceHosts:
       parseChoice('load_balance_hosts', conninfo.load_balance_hosts, ['disable', 'random']) === 'random',
+    ...(sshTunnel === null ? {} : { sshTunnel }),
     ...(env['TRUNKLINE_REQUIRE_TLS'] === undefined ? {} : requiredTls(env['TRUNKLINE_REQUIRE_TLS'])),
   })
 }
@@ -238,13 +243,24 @@ async function existing(homeDir: string, name: string): Promise<string | null> {
 }
 
 /** Where no host is stated, libpq takes the directory of the unix socket. */
-async function resolveHosts(conninfo: Conninfo): Promise<ConnectionSettings['hosts']> {
+async function resolveHosts(conninfo: Conninfo, tunnelled: boolean): Promise<ConnectionSettings['hosts']> {
   const hosts = parseHosts(conninfo.host ?? '', conninfo.hostaddr ?? '', conninfo.port ?? DEFAULT_PORT)
+  if (tunnelled) return hosts.map(asSeenFromThere)
   return Promise.all(
     hosts.map(async (host) =>
       host.host === '' && host.hostaddr === null ? { ...host, host: await defaultHost(host.port) } : host,
     ),
   )
+}
+
+/** Sockets of this machine are not at the other end of a tunnel. @throws CONFIG_INVALID */
+function asSeenFromThere(host: HostAddress): HostAddress {
+  if (host.hostaddr === null && /^[/@]/.test(host.host)) {
+    throw new TrunklineError('CONFIG_INVALID', 'ssh_tunnel does not lead to a unix socket.', {
+      hint: 'Give the host of the database as the SSH server sees it: its name, or localhost.',
+    })
+  }
+  return host.host === '' && host.hostaddr === null ? { ...host, host: 'localhost' } : host
 }
 
 async function defaultHost(port: number): Promise<string> {
@@ -275,6 +291,7 @@ function withoutPrintedSecrets(settings: ConnectionSettings): ConnectionSettings
     password: settings.password === null ? null : '***',
     passwordCommand: settings.passwordCommand === null ? null : '***',
     sslpassword: settings.sslpassword === null ? null : '***',
+    ...(settings.sshTunnel === undefined ? {} : { sshTunnel: '***' }),
   })
   Object.defineProperty(settings, 'toJSON', { value: shown, enumerable: false })
   Object.defineProperty(settings, inspect.custom, { value: shown, enumerable: false })

@@ -16,6 +16,8 @@ export interface Address {
   /** An IP address, or the path of a unix socket. */
   readonly target: string
   readonly kind: 'tcp' | 'unix'
+  /** The local socket of a tunnel that leads there. */
+  readonly through?: string
 }
 
 /** The first `length` of `bytes` have arrived. They are valid until the call returns, or longer, until the socket is resumed, where the call paused it. */
@@ -134,7 +136,11 @@ function openSocket(address: Address): Pick<Transport, 'socket' | 'listen'> {
           path: address.target.startsWith('@') ? `\0${address.target.slice(1)}` : address.target,
           onread,
         })
-      : connectTcp({ host: address.target, port: address.port, onread })
+      : connectTcp(
+          address.through === undefined
+            ? { host: address.target, port: address.port, onread }
+            : { path: address.through, onread },
+        )
   const listen = (receive: Receive): void => {
     receiver = receive
     const kept = early

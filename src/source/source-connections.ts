@@ -9,6 +9,7 @@ import type { ConnectionObserver } from '../postgres/connection-observer.js'
 import { ConnectionPool, type PoolStatus } from '../postgres/connection-pool.js'
 import type { ConnectionSettings } from '../postgres/connection-settings.js'
 import type { Connection } from '../postgres/connection.js'
+import { SshTunnel } from '../postgres/ssh/ssh-tunnel.js'
 import type { Contact } from './contract.js'
 
 export interface SourceConnectionsOptions {
@@ -23,13 +24,15 @@ export interface SourceConnectionsOptions {
 export class SourceConnections {
   readonly #options: SourceConnectionsOptions
   readonly #pool: ConnectionPool
+  readonly #tunnel: SshTunnel | null
 
   constructor(options: SourceConnectionsOptions) {
     const { limits, logger, settings } = options
     this.#options = options
+    const { sshTunnel, connectTimeoutMs } = settings
+    this.#tunnel = sshTunnel === undefined ? null : new SshTunnel(sshTunnel, { connectTimeoutMs, logger })
     this.#pool = new ConnectionPool({
-      connect: (signal) =>
-        connect(settings, { logger, ...this.#how(), ...(signal === undefined ? {} : { signal }) }),
+      connect: (signal) => this.#connect(signal),
       max: limits.maxConnections,
       min: limits.minConnections,
       idleTimeoutMs: limits.idleTimeoutMs,
@@ -78,8 +81,7 @@ export class SourceConnections {
     work: (connection: Connection) => Promise<Result>,
   ): Promise<Result> {
     if (this.hasRoom()) return this.borrow(signal, work)
-    const { settings, logger } = this.#options
-    const connection = await connect(settings, { logger, signal, ...this.#how() })
+    const connection = await this.#connect(signal)
     const onAbort = (): void => {
       connection.destroy()
     }
@@ -179,8 +181,16 @@ export class SourceConnections {
     return password === undefined ? leader.settings : { ...leader.settings, password }
   }
 
-  close(): Promise<void> {
-    return this.#pool.close()
+  async close(): Promise<void> {
+    await this.#pool.close()
+    await this.#tunnel?.close()
+  }
+
+  #connect(signal: AbortSignal | undefined): Promise<Connection> {
+    const { settings, logger } = this.#options
+    const options = { logger, ...this.#how(), ...(signal === undefined ? {} : { signal }) }
+    if (this.#tunnel === null) return connect(settings, options)
+    return this.#tunnel.through(settings, signal, (routed) => connect(routed, options))
   }
 
   #how(): { readonly password?: () => string | Promise<string>; readonly observer?: ConnectionObserver } {

@@ -59,6 +59,7 @@ export const packages: Readonly<Record<string, { readonly part: string; readonly
   pino: { part: 'service', lazy: true },
   'prom-client': { part: 'service', lazy: true },
   yaml: { part: 'config' },
+  ssh2: { part: 'postgres/ssh', lazy: true },
   zod: { part: '' },
 }
 
