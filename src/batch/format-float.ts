@@ -25,12 +25,6 @@ const MAX_EXACT_PLACES = 30
 /** What is in [FIXED_FROM, FIXED_BELOW) is printed without an exponent, by PostgreSQL and by JavaScript. */
 const FIXED_FROM = 1e-4
 const FIXED_BELOW = 1e15
-/**
- * Of at most 15 digits and a point: below {@link FIXED_BELOW} none of these lies half way between two doubles, as such a number has
- * 54 bits. A sign or zeros in front only make the text longer than it may be.
- */
-const SURE_LENGTH = 16
-
 const scratch = new DataView(new ArrayBuffer(8))
 
 export function formatFloat(value: number, bits: 32 | 64): string {
@@ -39,7 +33,7 @@ export function formatFloat(value: number, bits: 32 | 64): string {
   if (value === 0) return Object.is(value, -0) ? '-0' : '0'
   if (bits === 64 && Math.abs(value) >= FIXED_FROM && Math.abs(value) < FIXED_BELOW) {
     const text = String(value)
-    if (text.length <= SURE_LENGTH) return text
+    if (isSure(value, text)) return text
   }
   const sign = value < 0 ? '-' : ''
   const { digits, exponent } = shortest(Math.abs(value), bits)
@@ -51,6 +45,30 @@ export function formatFloat(value: number, bits: 32 | 64): string {
   if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`
   if (digits.length <= exponent + 1) return sign + digits.padEnd(exponent + 1, '0')
   return `${sign}${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`
+}
+
+const double = new Float64Array(1)
+/** Low word, high word. */
+const words = new Int32Array(double.buffer)
+
+/**
+ * Whether JavaScript's text is PostgreSQL's. The number is mantissa × 2^-places; half way to its neighbours lies what has one binary
+ * place more, and so as many decimals: a text of fewer is not there. Nor is it one of two texts that are as near, if the number itself
+ * does not have exactly one decimal more.
+ */
+function isSure(value: number, text: string): boolean {
+  double[0] = value
+  const low = words[0]!
+  const high = words[1]!
+  const places = 1075 - ((high >>> 20) & 0x7ff)
+  const zeros = low === 0 ? 32 + trailingZerosOf(high | 0x100000) : trailingZerosOf(low)
+  const point = text.indexOf('.')
+  const decimals = point === -1 ? 0 : text.length - 1 - point
+  return decimals <= places && decimals + 1 !== places - zeros
+}
+
+function trailingZerosOf(word: number): number {
+  return 31 - Math.clz32(word & -word)
 }
 
 interface Decimal {
