@@ -11,7 +11,7 @@ import {
 } from '../../server/servers.js'
 import { rowsOf, syncOnce, type RunOptions } from './pg-to-pg.js'
 
-const ROWS = 300
+const ROWS = 120
 /** Types that land as text elsewhere; each value is of all servers. */
 const OTHERS: readonly (readonly [type: string, value: string])[] = [
   ['numeric', `CASE n % 4 WHEN 0 THEN 'NaN'::numeric WHEN 1 THEN n / 7.0 ELSE (10::numeric ^ (n % 150)) END`],
