@@ -106,7 +106,7 @@ onEachServer('arrays as lists', (server) => {
         networks inet[], letters "char"[], flags bit(3)[], spans int4range[], money money[], points point[], bounded int[],
         names name[], times timetz[], places place[], dicts hstore[], boxes box[], nested tag_sets[], single int);
       INSERT INTO odd VALUES (1, '{sad,NULL,"with \\"quote\\", and comma"}', '{Ab,ab}', '{1.50,NULL}', '{a,"NULL",NULL}', '{}',
-        '{10.0.0.1,10.0.0.0/8,NULL}', '{a,NULL,\\\\377}', '{101,000}', '{"[1,5)",empty,NULL}', '{$1.00}', '{"(1,2)",NULL}',
+        '{10.0.0.1,10.0.0.0/8,NULL}', '{a,NULL}', '{101,000}', '{"[1,5)",empty,NULL}', '{$1.00}', '{"(1,2)",NULL}',
         '[5:7]={1,2,3}', '{pg_class}', '{12:00+05}', '{"(x,1)"}', '{a=>1}', '{(1,1),(0,0)}', NULL, 1);
       INSERT INTO odd VALUES (2)`)
     const stream = await discoverOne(source, 'public.odd')
@@ -124,7 +124,7 @@ onEachServer('arrays as lists', (server) => {
       labels: ['a', 'NULL', null],
       more: [],
       networks: ['10.0.0.1', '10.0.0.0/8', null],
-      letters: ['a', null, '\\377'],
+      letters: ['a', null],
       flags: ['101', '000'],
       spans: ['[1,5)', 'empty', null],
       money: ['$1.00'],
