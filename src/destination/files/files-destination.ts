@@ -27,7 +27,7 @@ import type { LandedFiles } from './files-writer.js'
 import { FilesWriter } from './files-writer.js'
 import { assertDistinctFields, assertSameTypes, foldName } from './landed-fields.js'
 import type { Ledger, LedgerChange, StreamEntry, SyncEntry } from './manifest.js'
-import { findOwner, streamKey } from './manifest.js'
+import { streamKey, tableKey } from './manifest.js'
 import { ManifestLog } from './manifest-log.js'
 import {
   foreignRoot,
@@ -184,7 +184,7 @@ class FilesDestination implements Destination {
     assertDistinctFields(landing)
     const { ledger } = this.#log
     const entry = ledger.streams.get(streamKey({ sync: run.sync, stream }))
-    const owner = findOwner(ledger, table, foldName)
+    const owner = ledger.owners.get(tableKey(table)) ?? null
     const ours = owner !== null && owner === entry
     if (owner !== null && !ours && !run.adopt) throw ownedByOther(landing, owner)
     if (owner === null && !run.adopt) await this.#assertFolderOurs(landing)
@@ -262,7 +262,7 @@ class FilesDestination implements Destination {
       const entry = ledger.streams.get(streamKey({ sync: run.sync, stream }))
       if ((entry?.runSeq ?? 0) !== landing.expectedRunSeq)
         throw takenOver(`The stream ${stream} was committed by another run.`)
-      const owner = findOwner(ledger, table, foldName)
+      const owner = ledger.owners.get(tableKey(table)) ?? null
       const other = owner === null || owner === entry ? null : owner
       if (other !== null && !run.adopt) throw ownedByOther(landing, other)
       const committed: StreamEntry = {
@@ -313,7 +313,7 @@ class FilesDestination implements Destination {
 
   exampleQuery(table: TableName): string {
     const { format, store } = this.#options
-    const entry = findOwner(this.#log.ledger, table, foldName)
+    const entry = this.#log.ledger.owners.get(tableKey(table)) ?? null
     const files = entry?.files.map((file) => file.path) ?? []
     const scan = entry === null ? null : scanFiles({ format, store }, entry.fields, files)
     if (scan !== null && (files.length <= MAX_FILES_IN_EXAMPLE || store.folder === undefined))

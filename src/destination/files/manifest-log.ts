@@ -5,6 +5,7 @@ import type { Store } from '../stores/store.js'
 import type { Ledger, LedgerChange, Manifest } from './manifest.js'
 import {
   EMPTY_LEDGER,
+  advanceLedger,
   MANIFEST_FOLDER,
   assembleLedger,
   formatManifest,
@@ -103,7 +104,7 @@ export class ManifestLog {
       this.#knownAtMs = null
       if (!(await this.#putNew(manifestPath(made.seq), formatManifest(made)))) continue
       if (Date.now() - knownAtMs > TRUSTED_MS) await this.#assertInForce(made)
-      this.#ledger = assembleLedger(made, below)
+      this.#ledger = advanceLedger(ledger, made, below)
       this.#knownAtMs = Date.now()
       return
     }

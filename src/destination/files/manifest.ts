@@ -26,6 +26,7 @@ import {
 } from '../../model/shape.js'
 import type { TableName } from '../contract.js'
 import { formatDuckDbType } from '../duckdb/column-types.js'
+import { foldName } from './landed-fields.js'
 
 export const MANIFEST_FOLDER = '_trunkline/manifest/'
 const MANIFEST_FORMAT = 1
@@ -106,6 +107,8 @@ export interface Ledger {
   readonly syncs: ReadonlyMap<string, SyncEntry>
   /** By {@link streamKey}. */
   readonly streams: ReadonlyMap<string, StreamEntry>
+  /** Who has the rows of a table, by {@link tableKey}. */
+  readonly owners: ReadonlyMap<string, StreamEntry>
   /** The manifests in force that have streams, oldest first. */
   readonly layers: readonly Manifest[]
 }
@@ -116,7 +119,14 @@ export interface LedgerChange {
   readonly streams?: readonly StreamEntry[]
 }
 
-export const EMPTY_LEDGER: Ledger = { seq: 0, files: null, syncs: new Map(), streams: new Map(), layers: [] }
+export const EMPTY_LEDGER: Ledger = {
+  seq: 0,
+  files: null,
+  syncs: new Map(),
+  streams: new Map(),
+  owners: new Map(),
+  layers: [],
+}
 
 export function streamKey({ sync, stream }: Pick<StreamEntry, 'sync' | 'stream'>): string {
   return JSON.stringify([sync, stream])
@@ -164,11 +174,37 @@ export function formatManifest(made: Manifest): Uint8Array {
 
 /** @param below those that the newest one lies over, oldest first */
 export function assembleLedger(newest: Manifest, below: readonly Manifest[]): Ledger {
-  const layers = [...below, newest].filter(({ streams }) => streams.length > 0)
-  const streams = new Map<string, StreamEntry>()
-  for (const layer of layers) for (const entry of layer.streams) streams.set(streamKey(entry), entry)
+  return overlay(EMPTY_LEDGER, newest, below, [...below, newest])
+}
+
+/** What `nextManifest` made of it is in force. */
+export function advanceLedger(ledger: Ledger, made: Manifest, below: readonly Manifest[]): Ledger {
+  return overlay(ledger, made, below, [made])
+}
+
+/** @param taken the manifests whose streams are not yet among those of `base` as they should be, oldest first */
+function overlay(
+  base: Ledger,
+  newest: Manifest,
+  below: readonly Manifest[],
+  taken: readonly Manifest[],
+): Ledger {
+  const streams = new Map(base.streams)
+  for (const { streams: entries } of taken) for (const entry of entries) streams.set(streamKey(entry), entry)
+  const owners = new Map(base.owners)
+  const changed = new Set(taken.flatMap(({ streams: entries }) => entries.map(streamKey)))
+  for (const key of changed) {
+    const before = base.streams.get(key)
+    if (before !== undefined && owners.get(tableKey(before.table)) === before)
+      owners.delete(tableKey(before.table))
+  }
+  for (const key of changed) {
+    const entry = streams.get(key)
+    if (entry !== undefined && !entry.lost) owners.set(tableKey(entry.table), entry)
+  }
   const syncs = new Map(newest.syncs.map((entry) => [entry.sync, entry]))
-  return { seq: newest.seq, files: newest.files, syncs, streams, layers }
+  const layers = [...below, newest].filter((layer) => layer.streams.length > 0)
+  return { seq: newest.seq, files: newest.files, syncs, streams, owners, layers }
 }
 
 /** The manifest that makes the change, with those that it will lie over. */
@@ -200,17 +236,9 @@ export function nextManifest(
   return { made, below }
 }
 
-/** The stream whose rows the table has. Names are compared as the destination folds them. */
-export function findOwner(
-  ledger: Ledger,
-  table: TableName,
-  fold: (name: string) => string,
-): StreamEntry | null {
-  const [schema, name] = [fold(table.schema), fold(table.name)]
-  for (const entry of ledger.streams.values()) {
-    if (!entry.lost && fold(entry.table.name) === name && fold(entry.table.schema) === schema) return entry
-  }
-  return null
+/** The same for names that the destination cannot tell apart. */
+export function tableKey({ schema, name }: TableName): string {
+  return JSON.stringify([foldName(schema), foldName(name)])
 }
 
 function anything(value: unknown): unknown {
