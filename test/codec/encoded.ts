@@ -9,12 +9,7 @@ interface Encoder {
 export function encoded(encoder: Encoder, ranges: readonly RowRange[]): Buffer {
   const copies: Uint8Array[] = []
   const take = (all: Iterable<readonly Uint8Array[]>): void => {
-    for (const pieces of all) {
-      for (const piece of pieces) {
-        copies.push(piece.slice())
-        // What was given may be used again: nobody may rely on what is in it.
-      }
-    }
+    for (const pieces of all) for (const piece of pieces) copies.push(piece.slice())
   }
   for (const range of ranges) take(encoder.add(range))
   take(encoder.end())
