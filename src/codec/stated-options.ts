@@ -26,7 +26,7 @@ export function chooseOption<Value>(
   const names = Object.keys(values)
   const stated = options[key] ?? names[0] ?? ''
   if (Object.hasOwn(values, stated)) return values[stated]!
-  throw new TrunklineError('CONFIG_INVALID', `${format}: ${key} cannot be what it is told to be.`, {
+  throw new TrunklineError('CONFIG_INVALID', `${format}: ${key}=${stated} is not one of what it can be.`, {
     hint: `${key} is one of: ${names.join(' ')}.`,
   })
 }

@@ -85,7 +85,7 @@ function readNumber(
   if (stated === undefined) return usual
   const value = /^\d{1,15}$/.test(stated) ? Number(stated) : NaN
   if (value >= least && value <= most) return value
-  throw new TrunklineError('CONFIG_INVALID', `parquet: ${key} cannot be what it is told to be.`, {
+  throw new TrunklineError('CONFIG_INVALID', `parquet: ${key}=${stated} is not a number that it can be.`, {
     hint: `${key} is a whole number from ${least} to ${most}.`,
   })
 }
