@@ -94,12 +94,15 @@ export interface LeaseOptions {
 /** @throws DESTINATION_LOCKED */
 async function lock(holder: Connection, sync: string, description: string): Promise<void> {
   await beginWriting(holder)
-  await holder.execute(KEEPALIVES)
   const [row] = await holder.query<{ ours: boolean }>(
     `SELECT pg_try_advisory_xact_lock(${LOCK_CLASS}, hashtext($1)) AS ours`,
     [sync],
   )
-  if (row?.ours === true) return
+  if (row?.ours === true) {
+    // Also ends what the statement before has left open, which would hold on to its snapshot.
+    await holder.execute(KEEPALIVES)
+    return
+  }
   const [other] = await holder.query<{ run_id: string; host: string; pid: string }>(
     `SELECT run_id, host, pid FROM ${STATE}.syncs WHERE sync = $1`,
     [sync],

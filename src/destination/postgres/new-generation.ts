@@ -5,7 +5,7 @@ import { quoteIdent } from '../../postgres/quote.js'
 import type { StreamLanding, TableName } from '../contract.js'
 import { RUN_AT, formatCarry, type OwnColumn } from './landing-sql.js'
 import { keyDuplicate } from './refusals.js'
-import { quoteTable } from './state-layout.js'
+import { ensureSchema, quoteTable } from './state-layout.js'
 import { swapIn } from './swap.js'
 import type { PresentTable } from './target-table.js'
 import type { TargetColumn } from './target-types.js'
@@ -45,7 +45,8 @@ export async function finishGeneration(
   }
   await advanceIdentities(connection, table)
   // Nobody has counted these rows yet, and who reads them first should not have to guess.
-  await connection.execute(`ANALYZE ${name}; CREATE SCHEMA IF NOT EXISTS ${quoteIdent(landing.table.schema)}`)
+  await connection.execute(`ANALYZE ${name}`)
+  await ensureSchema(connection, landing.table.schema)
   const ownColumns = own.map((column) => column.name)
   await swapIn(connection, { landing, table, columns, ownColumns, primaryKey }, present)
 }

@@ -14,7 +14,7 @@
  */
 import { TrunklineError } from '../../model/error.js'
 import type { Connection } from '../../postgres/connection.js'
-import { quoteQualified } from '../../postgres/quote.js'
+import { quoteIdent, quoteQualified } from '../../postgres/quote.js'
 import type { TableName } from '../contract.js'
 import { inReading, inTransaction } from './write-session.js'
 
@@ -25,7 +25,6 @@ const LAYOUT_FORMAT = 1
 const LAYOUT_LOCK = '7094372115'
 
 const LAYOUT_SQL = `
-CREATE SCHEMA IF NOT EXISTS ${STATE};
 CREATE TABLE ${STATE}.layout (format int4 NOT NULL);
 INSERT INTO ${STATE}.layout VALUES (${LAYOUT_FORMAT});
 CREATE SEQUENCE ${STATE}.table_numbers;
@@ -50,8 +49,16 @@ export async function createStateTables(connection: Connection): Promise<void> {
   if (await inReading(connection, () => hasStateTables(connection))) return
   await inTransaction(connection, async () => {
     await connection.query(`SELECT pg_catalog.pg_advisory_xact_lock(${LAYOUT_LOCK})`)
-    if (!(await hasStateTables(connection))) await connection.execute(LAYOUT_SQL)
+    if (await hasStateTables(connection)) return
+    await ensureSchema(connection, STATE)
+    await connection.execute(LAYOUT_SQL)
   })
+}
+
+/** Asked first: IF NOT EXISTS needs the privilege to create one even where it does. */
+export async function ensureSchema(connection: Connection, name: string): Promise<void> {
+  const found = await connection.query('SELECT FROM pg_namespace WHERE nspname = $1', [name])
+  if (found.length === 0) await connection.execute(`CREATE SCHEMA IF NOT EXISTS ${quoteIdent(name)}`)
 }
 
 /** Inside the caller's transaction. @throws STATE_TOO_NEW, STATE_MALFORMED */

@@ -11,7 +11,7 @@
 import type { Connection } from '../../postgres/connection.js'
 import { quoteIdent } from '../../postgres/quote.js'
 import type { StreamLanding, TableName } from '../contract.js'
-import { addColumn, formatInsert, formatUpsert } from './landing-sql.js'
+import { DELETED_AT, RUN_AT, addColumn, formatInsert, formatUpsert } from './landing-sql.js'
 import { quoteTable } from './state-layout.js'
 import { executeWithShortWaits, lockExclusively } from './table-lock.js'
 import type { PresentTable } from './target-table.js'
@@ -258,6 +258,10 @@ async function replaceInPlace(
     await connection.execute(`DELETE FROM ${target}`)
     await connection.execute(formatInsert({ into: target, from, columns: names, own: [] }))
   }
+  const stale = [DELETED_AT, RUN_AT].filter((name) => present.columns.has(name) && !ownColumns.includes(name))
+  for (const name of stale.map(quoteIdent)) {
+    await connection.execute(`UPDATE ${target} SET ${name} = NULL WHERE ${name} IS NOT NULL`)
+  }
   const strict = columns.filter(
     ({ field, sqlType }) => !field.nullable && !isKept(present, field.name, sqlType, true),
   )
@@ -283,7 +287,7 @@ function sameNames(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && one.every((name) => other.includes(name))
 }
 
-/** Columns that are gone or of another type are dropped, missing ones added; what depends on a dropped one is told by the server. */
+/** Columns that are gone or of another type are dropped, but for our own, missing ones added; what depends on a dropped one is told by the server. */
 async function alignColumns(
   connection: Connection,
   { landing, columns, ownColumns }: Generation,
@@ -292,7 +296,7 @@ async function alignColumns(
   const wanted = new Map(columns.map(({ field, sqlType }) => [field.name, { field, sqlType }]))
   const changes: string[] = []
   for (const [name, { sqlType, notNull }] of present.columns) {
-    if (ownColumns.includes(name)) continue
+    if (ownColumns.includes(name) || name === DELETED_AT || name === RUN_AT) continue
     const column = wanted.get(name)
     if (column?.sqlType !== sqlType) changes.push(`DROP COLUMN ${quoteIdent(name)}`)
     else if (notNull && column.field.nullable) changes.push(`ALTER COLUMN ${quoteIdent(name)} DROP NOT NULL`)
