@@ -183,11 +183,11 @@ SELECT i.indrelid AS relation,
        i.indisvalid AND i.indislive AS valid,
        i.indisreplident AS replica_identity,
        i.indpred IS NOT NULL AS partial,
-       CASE WHEN NOT EXISTS (SELECT FROM pg_opclass o WHERE o.oid = ANY (i.indclass::oid[]) AND NOT o.opcdefault)
+       CASE WHEN NOT EXISTS (SELECT 1 FROM pg_opclass o WHERE o.oid = ANY (i.indclass::oid[]) AND NOT o.opcdefault)
             THEN m.amname::text END AS method
   FROM pg_index i
   JOIN pg_class c ON c.oid = i.indexrelid
-  JOIN pg_am m ON m.oid = c.relam
+  LEFT JOIN pg_am m ON m.oid = c.relam
  WHERE i.indrelid = ANY ($1::oid[])
  ORDER BY i.indrelid, i.indexrelid`
 
