@@ -106,7 +106,9 @@ export async function openDestination(
     case 'postgresql': {
       const { createPostgresDestination } = await import('./destination/postgres/postgres-destination.js')
       const input: ConnectionInput = { url: location.url, options: {}, place: null }
-      const settings = await resolveSettings(input, options.env ?? process.env)
+      // A tunnel that the environment states is the way to the source.
+      const { TRUNKLINE_SSH_TUNNEL: _, ...env } = options.env ?? process.env
+      const settings = await resolveSettings(input, env)
       return createPostgresDestination({ settings, ...options })
     }
     default:
