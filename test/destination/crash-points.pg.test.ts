@@ -1,5 +1,5 @@
 /** Crash points of runs to PostgreSQL: before and after each statement and each piece of a COPY, the connections end. */
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { resolveSettings } from '../../src/connectors.js'
 import { createPostgresDestination } from '../../src/destination/postgres/postgres-destination.js'
 import { PostgresConnection, type Connection } from '../../src/postgres/connection.js'
@@ -11,6 +11,9 @@ import { makePostgresPlace } from './postgres/postgres-place.js'
 
 /** Those of the mortal run, in the order in which they were used. */
 const used = new Set<Connection>()
+
+const FULL = process.env['TRUNKLINE_ORACLE'] === 'full'
+vi.setConfig({ testTimeout: FULL ? 900_000 : 120_000 })
 
 const EFFECTS = ['query', 'execute', 'queryAll', 'copyIn', 'copyOut'] as const
 
@@ -34,7 +37,7 @@ onNewestServer('a run to PostgreSQL, stopped at any effect, is made good by the 
           for (const connection of used) connection.destroy()
           used.clear()
         },
-        every: process.env['TRUNKLINE_ORACLE'] === 'full' ? 1 : 5,
+        every: FULL ? 1 : 5,
       },
       mode,
     )

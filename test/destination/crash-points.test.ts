@@ -64,6 +64,9 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 /** Otherwise every few of the points where runs and looks take long. */
 const FULL = process.env['TRUNKLINE_ORACLE'] === 'full'
 
+// Hundreds of runs, where every point is looked at.
+vi.setConfig({ testTimeout: FULL ? 900_000 : 120_000 })
+
 /** How many effects each run has, for docs/guarantees.md. */
 const measured: string[] = []
 afterAll(() => {

@@ -19,9 +19,13 @@ onNewestServer('a destination of one’s own', (server) => {
     const place = await makeCustomPlace()
     const table = { schema: 'public', name: 'orders' }
     try {
-      for (const change of ['SELECT', 'DELETE FROM orders WHERE id % 2 = 0; UPDATE orders SET total = NULL']) {
+      for (const change of [
+        'SELECT',
+        'DELETE FROM orders WHERE id % 2 = 0; UPDATE orders SET total = NULL',
+      ]) {
         await database.sql(change)
-        const report = await sync({ source: database.url, destination: place.create() })
+        await using destination = place.create()
+        const report = await sync({ source: database.url, destination })
         expect(report).toMatchObject({ outcome: 'done' })
         expect(report.streams).toMatchObject([{ stream: 'public.orders', outcome: 'done' }])
         const expected = await database.sql('SELECT id::text, total::text FROM orders ORDER BY id')

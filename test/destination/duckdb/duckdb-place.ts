@@ -10,6 +10,7 @@ import {
   DuckDBDecimalValue,
   DuckDBInstance,
   DuckDBIntervalValue,
+  DuckDBStructValue,
   DuckDBTimeValue,
   DuckDBTimestampNanosecondsValue,
   DuckDBTimestampTZValue,
@@ -57,6 +58,11 @@ function toElement(type: ColumnType | undefined, value: DuckDBValue): PlainEleme
   if (value instanceof DuckDBTimestampValue || value instanceof DuckDBTimestampTZValue) return value.micros
   if (value instanceof DuckDBTimestampNanosecondsValue) return value.nanos
   if (value instanceof DuckDBIntervalValue) return [value.months, value.days, value.micros]
+  // An interval, as Parquet has it.
+  if (value instanceof DuckDBStructValue && type?.kind === 'interval') {
+    const { months, days, micros } = value.entries
+    return [Number(months), Number(days), BigInt(micros as bigint)]
+  }
   if (value instanceof DuckDBBlobValue)
     return isText(type) ? Buffer.from(value.bytes).toString() : value.bytes
   throw new Error(`a reader of DuckDB finds ${value.constructor.name}`)
