@@ -116,6 +116,8 @@ describe('landing and deletes', () => {
   test('follow from the mode', () => {
     expect(plan({}, { mode: 'incremental' })).toMatchObject({ landing: 'upsert', deletes: 'ignore' })
     expect(plan({ key: null }, { mode: 'incremental' })).toMatchObject({ landing: 'append', key: null })
+    const files = { ...capabilities, landings: new Set(['replace', 'append'] as const), deletes: false }
+    expect(plan({}, { mode: 'incremental' }, { capabilities: files })).toMatchObject({ landing: 'append' })
     expect(plan({}, { mode: 'full_refresh' })).toMatchObject({ landing: 'replace', dated: false })
     expect(plan({}, { mode: 'full_refresh', landing: 'append' })).toMatchObject({ dated: true })
     expect(plan({}, { mode: 'full_refresh', landing: 'upsert' })).toMatchObject({ deletes: 'ignore' })

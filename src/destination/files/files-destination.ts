@@ -199,6 +199,9 @@ class FilesDestination implements Destination {
         },
       )
     }
+    const { format, logger = silentLogger } = this.#options
+    if (fresh)
+      for (const loss of format.losses(landing.fields)) logger.info({ stream }, `${stream}: ${loss}.`)
     const present = fresh ? null : entry
     if (present !== null) assertSameTypes(landing, present.fields)
     const writer = new FilesWriter(
