@@ -55,6 +55,7 @@ test('every export of the installed package can be imported, the library without
     join(folder, 'use.js'),
     `import { connect, sync, TrunklineError } from 'trunkline'
      import 'trunkline/destination'
+     import 'trunkline/testing'
      console.log(typeof connect, typeof sync, new TrunklineError('CONFIG_INVALID', 'x').code)`,
   )
   expect((await run(process.execPath, ['use.js'], folder)).trim()).toBe('function function CONFIG_INVALID')
