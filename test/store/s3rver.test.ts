@@ -1,8 +1,9 @@
 /** A second opinion: an S3 server that others wrote. It knows no conditions, and must be refused for that. */
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+// @ts-expect-error Its package has no types.
+import S3rver from 's3rver'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { makeS3Store } from './open-s3-store.js'
 
@@ -11,8 +12,7 @@ interface OtherServer {
   close(): Promise<void>
 }
 
-/** Its package has no types. */
-const Server = createRequire(import.meta.url)('s3rver') as new (options: object) => OtherServer
+const Server = S3rver as new (options: object) => OtherServer
 
 const credentials = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
 let folder = ''
