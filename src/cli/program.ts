@@ -44,7 +44,7 @@ type Start = <Flags extends OutputFlags>(
 
 function createProgram(start: Start): Command {
   const program = new Command('trunkline')
-    .description('Copies PostgreSQL tables into DuckDB, again and again, exactly.')
+    .description('Copies PostgreSQL tables into DuckDB, PostgreSQL and files, again and again, exactly.')
     .version(readVersion(), '--version')
     .exitOverride()
     .showHelpAfterError('(--help tells more)')
