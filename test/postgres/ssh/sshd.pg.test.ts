@@ -26,8 +26,9 @@ const account = process.getuid?.() === 0 ? { name: 'nobody', uid: 65_534, gid: 6
 const user = account?.name ?? userInfo().username
 const algorithms = ['ed25519', 'ecdsa', 'rsa'] as const
 
-onNewestServer('through the sshd of OpenSSH', (server) => {
-  const sshd = findSshd()
+const sshd = findSshd()
+
+onNewestServer('through the sshd of OpenSSH (skipped where none is installed)', (server) => {
   const login = utils.generateKeyPairSync('ed25519')
   const children = new Set<ChildProcess>()
   const hostKeys: string[] = []
@@ -88,14 +89,9 @@ onNewestServer('through the sshd of OpenSSH', (server) => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  test.each(algorithms)('a run copies every row, the server known by its %s key', async (algorithm) => {
-    const context = expect.getState()
-    if (sshd === null) {
-      console.info(
-        `${context.currentTestName}: no sshd is installed here, so nothing was shown (TRUNKLINE_TEST_SSHD)`,
-      )
-      return
-    }
+  const withSshd = test.skipIf(sshd === null)
+
+  withSshd.each(algorithms)('a run copies every row, the server known by its %s key', async (algorithm) => {
     const knownHosts = join(folder, `known_${algorithm}`)
     await writeFile(knownHosts, `[127.0.0.1]:${port} ${hostKeys[algorithms.indexOf(algorithm)] ?? ''}\n`)
     await using source = await connect({
@@ -107,8 +103,7 @@ onNewestServer('through the sshd of OpenSSH', (server) => {
     expect(report.streams[0]).toMatchObject({ destinationCount: 20_000, verified: { equal: true } })
   })
 
-  test('an unknown server, and a login that it does not take, are refused', async () => {
-    if (sshd === null) return
+  withSshd('an unknown server, and a login that it does not take, are refused', async () => {
     const url = `postgresql://${database.user}@${database.host}:${database.port}/${database.name}`
     const knownHosts = join(folder, 'known')
     const key = utils.generateKeyPairSync('ed25519').private
