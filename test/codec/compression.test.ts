@@ -103,9 +103,7 @@ it('compresses pieces of many MiB and small ones again, though memory moves', ()
 })
 
 it('takes levels where there are any', async () => {
-  const text = new TextEncoder().encode(
-    Array.from({ length: 3_000 }, (_, i) => `line ${i * 7919} `).join(''),
-  )
+  const text = new TextEncoder().encode(Array.from({ length: 3_000 }, (_, i) => `line ${i * 7919} `).join(''))
   for (const name of COMPRESSIONS) {
     const levels = COMPRESSION_LEVELS[name]
     if (levels === null) continue
