@@ -27,6 +27,7 @@ import { dropPartial, readPartials } from './partial-store.js'
 import { CATALOG, foldName, formatTable, quoteName } from './quote.js'
 import { KnownTables } from './known-tables.js'
 import { countColumns, fillMemory, memoryForColumns, memoryLimit, memoryOfCommitted } from './memory-room.js'
+import { nothingSaved, notOpen } from '../refusals.js'
 import { ownedByOther } from './refusals.js'
 import { RunFile } from './run-file.js'
 import { createStateTables, hasStateTables } from './state-layout.js'
@@ -34,7 +35,6 @@ import {
   applyStateEdit,
   assertLease,
   highestTableNumber,
-  nothingSaved,
   readSyncStates,
   releaseLease,
   takeLease,
@@ -444,7 +444,7 @@ class DuckDbDestination implements Destination {
 
   #requireRun(): OpenRun {
     if (this.#run) return this.#run
-    throw new TrunklineError('FENCED', `${this.description} is not open.`, { hint: 'Open it first.' })
+    throw notOpen(this.description)
   }
 
   #alone<T>(work: () => Promise<T>): Promise<T> {

@@ -17,21 +17,3 @@ export function ownedByOther(
     context: { stream: landing.stream },
   })
 }
-
-export function massDelete(stream: string, gone: number, allowed: number): TrunklineError {
-  return new TrunklineError(
-    'MASS_DELETE',
-    `${stream}: ${gone} rows at the destination are no longer at the source, more than the ${allowed} that may be deleted at once.`,
-    {
-      hint: 'Check that the source is the right one and complete; if it is, run again with --allow-mass-delete.',
-      context: { stream },
-    },
-  )
-}
-
-export function keyDuplicate(stream: string, key: readonly string[]): TrunklineError {
-  return new TrunklineError('KEY_DUPLICATE', `${stream}: two rows have the same ${key.join(', ')}.`, {
-    hint: 'The declared key is not unique at the source, or its index is damaged. Choose another key with --primary-key, or use --mode full_refresh.',
-    context: { stream },
-  })
-}

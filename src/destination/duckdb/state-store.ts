@@ -8,8 +8,8 @@ import {
   formatLoadProgress,
   parseCheckpoint,
 } from '../../model/checkpoint.js'
-import { TrunklineError } from '../../model/error.js'
 import type { OpenOptions, PartialLoad, StateEdit, StreamState, SyncState, TableName } from '../contract.js'
+import { fenced, nothingSaved } from '../refusals.js'
 import type { DuckDbApi, Row } from './database.js'
 import { queryRows } from './database.js'
 import { deletePartial, dropPartial, readPartials, toPartialLoad } from './partial-store.js'
@@ -62,12 +62,6 @@ export async function assertLease(connection: DuckDBConnection, sync: string, ep
   if (row && Number(row['epoch']) === epoch) return
   const by = typeof row?.['run_id'] === 'string' ? `Run ${row['run_id']}` : 'Another run'
   throw fenced(`${by} has taken over the sync ${sync}.`)
-}
-
-export function fenced(message: string): TrunklineError {
-  return new TrunklineError('FENCED', `${message} Nothing of this run was committed for the stream.`, {
-    hint: 'Let one run of a sync finish before the next starts; the next run continues from what is saved.',
-  })
 }
 
 export async function readSyncStates(
@@ -130,17 +124,6 @@ export async function applyStateEdit(
   )
   if (changed.rowsChanged > 0) return
   throw nothingSaved(sync, stream)
-}
-
-export function nothingSaved(sync: string, stream: string): TrunklineError {
-  return new TrunklineError(
-    'STREAM_MISSING',
-    `Nothing is saved for the stream ${stream} of the sync ${sync}.`,
-    {
-      hint: '`trunkline state show` lists the syncs and streams of a destination.',
-      context: { stream },
-    },
-  )
 }
 
 function assignment(edit: StateEdit): string {

@@ -17,11 +17,11 @@ import { formatComparison } from './compare-tables.js'
 import type { Database, Row } from './database.js'
 import { queryRows } from './database.js'
 import { toDestinationError } from './errors.js'
+import { keyDuplicate, massDelete, writerClosed } from '../refusals.js'
 import { formatCarry, formatComments, formatLive, matchKeys, temporary } from './landing-sql.js'
 import { foldName, formatTable, quoteName, quoteTable } from './quote.js'
 import { RowRoom } from './memory-room.js'
 import { ParquetLoader } from './parquet-loader.js'
-import { keyDuplicate, massDelete } from './refusals.js'
 import type { PartialKey } from './partial-store.js'
 import { generationTable } from './partial-store.js'
 import { toTimestamp } from './state-layout.js'
@@ -474,16 +474,7 @@ export class DuckDbStreamWriter implements StreamWriter {
   }
 
   #assertOpen(): void {
-    if (!this.#ended) return
-    const { stream } = this.#landing
-    throw new TrunklineError(
-      'FENCED',
-      `The writer of ${stream} is closed; its run no longer has the lease.`,
-      {
-        hint: 'Begin the stream again in a new run.',
-        context: { stream },
-      },
-    )
+    if (this.#ended) throw writerClosed(this.#landing.stream)
   }
 
   #failure(doing: string, error: unknown): Promise<TrunklineError> {

@@ -25,19 +25,12 @@ import { runFolder, runOfDataPath, tableFolder } from './data-path.js'
 import type { FileFormat } from './file-format.js'
 import type { LandedFiles } from './files-writer.js'
 import { FilesWriter } from './files-writer.js'
+import { fenced, nothingSaved, notOpen } from '../refusals.js'
 import { assertDistinctFields, assertSameTypes, foldName } from './landed-fields.js'
 import type { Ledger, LedgerChange, StreamEntry, SyncEntry } from './manifest.js'
 import { streamKey, tableKey } from './manifest.js'
 import { ManifestLog } from './manifest-log.js'
-import {
-  foreignRoot,
-  heldBy,
-  noLease,
-  nothingSaved,
-  otherFiles,
-  ownedByOther,
-  takenOver,
-} from './refusals.js'
+import { foreignRoot, heldBy, otherFiles, ownedByOther } from './refusals.js'
 import { RunNoteKeeper, findHolder, findNotes } from './run-notes.js'
 import { applyEdit, isAsStated, toSavedComments, toSyncState } from './stream-states.js'
 import { LISTING_FILE, VIEWS_FILE, scanFiles, writeListings } from './table-listing.js'
@@ -264,7 +257,7 @@ class FilesDestination implements Destination {
     await this.#append(run, (ledger) => {
       const entry = ledger.streams.get(streamKey({ sync: run.sync, stream }))
       if ((entry?.runSeq ?? 0) !== landing.expectedRunSeq)
-        throw takenOver(`The stream ${stream} was committed by another run.`)
+        throw fenced(`The stream ${stream} was committed by another run.`)
       const owner = ledger.owners.get(tableKey(table)) ?? null
       const other = owner === null || owner === entry ? null : owner
       if (other !== null && !run.adopt) throw ownedByOther(landing, other)
@@ -371,7 +364,7 @@ class FilesDestination implements Destination {
     await this.#log.append(this.#options.format.name, (ledger): LedgerChange => {
       const lease = ledger.syncs.get(run.sync)
       if (this.#run !== run || lease?.token !== run.note.token)
-        throw takenOver(`Another run has taken over the sync ${run.sync}.`)
+        throw fenced(`Another run has taken over the sync ${run.sync}.`)
       const { sync, epoch, runId } = run
       return { run: { sync, epoch, runId, at: new Date().toISOString() }, streams: change(ledger) }
     })
@@ -438,7 +431,7 @@ class FilesDestination implements Destination {
 
   #requireRun(): OpenRun {
     if (this.#run) return this.#run
-    throw noLease(this.description)
+    throw notOpen(this.description)
   }
 }
 

@@ -8,6 +8,7 @@ import type { Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
 import type { VerifyResult } from '../../model/report.js'
 import type { ReconcileResult, SchemaChange, StreamLanding, StreamWriter } from '../contract.js'
+import { writerClosed } from '../refusals.js'
 import { RUN_AT_FIELD, addInstant } from './dated-batch.js'
 import { assertAllPresent, mergeFields } from './landed-fields.js'
 import type { SavedFile, StreamEntry } from './manifest.js'
@@ -186,16 +187,7 @@ export class FilesWriter implements StreamWriter {
   }
 
   #assertOpen(): void {
-    if (!this.#ended) return
-    const { stream } = this.#landing
-    throw new TrunklineError(
-      'FENCED',
-      `The writer of ${stream} is closed; its run no longer has the lease.`,
-      {
-        hint: 'Begin the stream again in a new run.',
-        context: { stream },
-      },
-    )
+    if (this.#ended) throw writerClosed(this.#landing.stream)
   }
 }
 

@@ -46,24 +46,3 @@ export function heldBy(description: string, run: RunNote): TrunklineError {
     },
   )
 }
-
-export function takenOver(message: string): TrunklineError {
-  return new TrunklineError('FENCED', `${message} Nothing of this run was committed for the stream.`, {
-    hint: 'Let one run of a sync finish before the next starts; the next run continues from what is saved.',
-  })
-}
-
-export function noLease(description: string): TrunklineError {
-  return new TrunklineError('FENCED', `${description} is not open.`, { hint: 'Open it first.' })
-}
-
-export function nothingSaved(sync: string, stream: string): TrunklineError {
-  return new TrunklineError(
-    'STREAM_MISSING',
-    `Nothing is saved of the stream ${stream} of the sync ${sync}.`,
-    {
-      hint: 'Look at what is saved with `trunkline state show`.',
-      context: { stream },
-    },
-  )
-}

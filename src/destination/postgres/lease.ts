@@ -7,7 +7,8 @@
  */
 import { TrunklineError } from '../../model/error.js'
 import type { Connection } from '../../postgres/connection.js'
-import { fenced, releaseLease, takeLease } from './state-store.js'
+import { fenced } from '../refusals.js'
+import { releaseLease, takeLease } from './state-store.js'
 import { STATE } from './state-layout.js'
 import type { OpenOptions } from '../contract.js'
 import { beginWriting, inTransaction } from './write-session.js'

@@ -18,17 +18,10 @@ import type {
   TableName,
   UnchangedStream,
 } from '../contract.js'
+import { nothingSaved, notOpen } from '../refusals.js'
 import { toTargetError } from './errors.js'
 import { Lease } from './lease.js'
-import {
-  assertNames,
-  landsOnItself,
-  notATable,
-  notOpen,
-  ownedByOther,
-  partialGone,
-  tableGone,
-} from './refusals.js'
+import { assertNames, landsOnItself, notATable, ownedByOther, partialGone, tableGone } from './refusals.js'
 import { createStateTables, formatTable, hasStateTables } from './state-layout.js'
 import type { PartialKey } from './state-store.js'
 import {
@@ -37,7 +30,6 @@ import {
   dropPartial,
   isCommitted,
   nextTableNumber,
-  nothingSaved,
   readPartials,
   readSyncStates,
 } from './state-store.js'

@@ -72,34 +72,10 @@ export function columnDiffers({ stream }: StreamLanding, field: string, how: str
   })
 }
 
-export function massDelete(stream: string, gone: number, allowed: number): TrunklineError {
-  return new TrunklineError(
-    'MASS_DELETE',
-    `${stream}: ${gone} rows at the destination are no longer at the source, more than the ${allowed} that may be deleted at once.`,
-    {
-      hint: 'Check that the source is the right one and complete; if it is, run again with --allow-mass-delete.',
-      context: { stream },
-    },
-  )
-}
-
-export function keyDuplicate(stream: string, key: readonly string[]): TrunklineError {
-  return new TrunklineError('KEY_DUPLICATE', `${stream}: two rows have the same ${key.join(', ')}.`, {
-    hint: 'The declared key is not unique at the source, or its index is damaged. Choose another key with --primary-key, or use --mode full_refresh.',
-    context: { stream },
-  })
-}
-
 export function keyMissing(stream: string): TrunklineError {
   return new TrunklineError('KEY_MISSING', `${stream} has no key to land by.`, {
     hint: 'Give it one with --primary-key, or use --mode full_refresh.',
     context: { stream },
-  })
-}
-
-export function notOpen(what: string): TrunklineError {
-  return new TrunklineError('FENCED', `${what} is closed; its run no longer has the lease.`, {
-    hint: 'Begin the stream again in a new run.',
   })
 }
 

@@ -8,9 +8,9 @@ import {
   parseLoadProgress,
 } from '../../model/checkpoint.js'
 import type { Checkpoint, LoadProgress } from '../../model/checkpoint.js'
-import { TrunklineError } from '../../model/error.js'
 import type { Connection } from '../../postgres/connection.js'
 import type { OpenOptions, PartialLoad, StateEdit, StreamState, SyncState, TableName } from '../contract.js'
+import { fenced, nothingSaved } from '../refusals.js'
 import { STATE, generationTable, hasStateTables, quoteTable } from './state-layout.js'
 
 /** int8 comes as text. */
@@ -75,12 +75,6 @@ export async function assertLease(connection: Connection, sync: string, epoch: n
   if (Number(row?.epoch) === epoch) return
   const by = row === undefined ? 'Another run' : `Run ${row.run_id}`
   throw fenced(`${by} has taken over the sync ${sync}.`)
-}
-
-export function fenced(message: string): TrunklineError {
-  return new TrunklineError('FENCED', `${message} Nothing of this run was committed for the stream.`, {
-    hint: 'Let one run of a sync finish before the next starts; the next run continues from what is saved.',
-  })
 }
 
 export async function readSyncStates(
@@ -206,17 +200,6 @@ export async function applyStateEdit(
     [sync, stream],
   )
   if (changed.length === 0) throw nothingSaved(sync, stream)
-}
-
-export function nothingSaved(sync: string, stream: string): TrunklineError {
-  return new TrunklineError(
-    'STREAM_MISSING',
-    `Nothing is saved for the stream ${stream} of the sync ${sync}.`,
-    {
-      hint: '`trunkline state show` lists the syncs and streams of a destination.',
-      context: { stream },
-    },
-  )
 }
 
 function assignment(edit: StateEdit): string {

@@ -34,9 +34,10 @@ import {
   stageName,
 } from './landing-sql.js'
 import type { OwnColumn } from './landing-sql.js'
+import { keyDuplicate, massDelete, writerClosed } from '../refusals.js'
 import { finishGeneration } from './new-generation.js'
 import { asPresent, changesForLanding } from './present-table.js'
-import { columnDiffers, keyDuplicate, keyMissing, massDelete, notOpen } from './refusals.js'
+import { columnDiffers, keyMissing } from './refusals.js'
 import { RowLoader } from './row-loader.js'
 import { formatTable, generationTable, quoteTable } from './state-layout.js'
 import type { StateOrigin } from './state-store.js'
@@ -255,7 +256,7 @@ export class PostgresStreamWriter implements StreamWriter {
   }
 
   async #do<Result>(doing: string, work: () => Promise<Result>): Promise<Result> {
-    if (this.#ended) throw notOpen(`The writer of ${this.#landing.stream}`)
+    if (this.#ended) throw writerClosed(this.#landing.stream)
     this.#running++
     try {
       return await work()
