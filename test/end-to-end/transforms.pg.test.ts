@@ -150,7 +150,7 @@ onNewestServer('what is done to rows on their way', (server) => {
     })
     expect(await copy.rows('SELECT count(*) AS n FROM public.users')).toEqual([{ n: '20' }])
     const third = await copy.sync(withKey('a second key of the mask'))
-    expect(streamOf(third, 'public.users')).toMatchObject({ generation: 2, outcome: 'unchanged' })
+    expect(streamOf(third, 'public.users')).toMatchObject({ generation: 2, fullLoadReason: null })
     const state = JSON.stringify(await copy.rows('SELECT * FROM _trunkline.state'))
     expect(state).toContain('mask of email')
     expect(state).not.toContain('key of the mask')

@@ -173,8 +173,8 @@ const MUTANTS: readonly Mutant<ScenarioName>[] = [
   {
     rule: 'keys are compared under the condition of the stream',
     file: 'stream-rows.ts',
-    from: 'where: plan.where,\n      withXmin,',
-    to: 'where: columns.length === plan.key?.length ? null : plan.where,\n      withXmin,',
+    from: 'where: plan.where,\n      withXmin: false,',
+    to: 'where: columns.length === plan.key?.length ? null : plan.where,\n      withXmin: false,',
     noticed: 'rows that stop matching the condition go',
   },
   {
