@@ -117,7 +117,9 @@ onEachServer('names', (server) => {
       CREATE SCHEMA system; CREATE TABLE system.t (id int PRIMARY KEY); INSERT INTO system.t VALUES (3);
       CREATE SCHEMA _trunkline; CREATE TABLE _trunkline.tables (id int PRIMARY KEY)`)
     const report = await copy.run()
-    expect(failuresOf(report)).toEqual({ '_trunkline.tables': 'NAME_COLLISION' })
+    expect(failuresOf(report)).toEqual({})
+    // What is kept of copies that land in the database is not copied on.
+    expect(report.streams.filter(({ stream }) => stream.startsWith('_trunkline'))).toEqual([])
     for (const schema of ['main', 'temp', 'system']) {
       const [catalog] = await copy.rows('SELECT current_catalog() AS name')
       expect(await copy.rows(`SELECT id FROM ${quote(catalog?.['name'] ?? '')}.${schema}.t`)).toEqual(
