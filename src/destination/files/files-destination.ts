@@ -343,7 +343,11 @@ class FilesDestination implements Destination {
 
   async close(): Promise<void> {
     const run = this.#run
-    if (run === null) return
+    if (run === null) {
+      // What only looked at it has connections, too.
+      await this.#options.store.close()
+      return
+    }
     this.#run = null
     try {
       for (const writer of [...this.#writers]) await writer.abort()

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Batch } from '../../../src/batch/batch.js'
-import type { TableName } from '../../../src/destination/contract.js'
+import type { Destination, TableName } from '../../../src/destination/contract.js'
 import { collectGarbage } from '../../../src/destination/files/collect-garbage.js'
 import { createCsvFormat } from '../../../src/destination/files/csv-format.js'
 import { findFilesRun } from '../../../src/destination/files/files-destination.js'
@@ -279,6 +279,24 @@ describe('a folder', () => {
     expect(await place.readRows(tableOf('orders'), [ID, NOTE])).toEqual([[1, 'a']])
     expect(await readdir(path.join(place.folder, '_trunkline/tmp'))).toEqual([])
   })
+})
+
+it('a destination that was only looked at, or was held by another run, closes its store', async () => {
+  const running = place.create()
+  await running.open(runOf())
+  for (const look of [
+    (destination: Destination) => destination.readState('shop'),
+    (destination: Destination) => destination.open(runOf({ runId: 'run-2' })).catch(() => null),
+  ]) {
+    const looked = store()
+    const closing = vi.spyOn(looked, 'close')
+    const destination = place.create({ store: looked })
+    await look(destination)
+    expect(closing).not.toHaveBeenCalled()
+    await destination.close()
+    expect(closing).toHaveBeenCalledOnce()
+  }
+  await running.close()
 })
 
 describe('two runs', () => {
