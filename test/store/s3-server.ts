@@ -88,6 +88,8 @@ export interface S3Server extends AsyncDisposable {
   readonly objects: Map<string, StoredObject>
   readonly uploads: Map<string, Upload>
   readonly calls: readonly Call[]
+  /** That are open just now: of a client that died, until all that it has sent was dealt with. */
+  readonly connections: number
   /** Keys that nobody may remove. */
   readonly kept: Set<string>
   inject(fault: Fault): void
@@ -362,6 +364,9 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
     objects: stores.get(buckets[0] ?? '') ?? new Map<string, StoredObject>(),
     uploads,
     calls,
+    get connections() {
+      return sockets.size
+    },
     kept,
     inject: (fault) => void faults.push({ fault, seen: 0 }),
     count: (operation) => calls.filter((call) => call.operation === operation).length,

@@ -11,15 +11,15 @@ export interface BuiltChild {
   readonly remove: () => Promise<void>
 }
 
-/** Bundles `NAME.ts` of this folder. */
-export async function buildChild(name: string): Promise<BuiltChild> {
+/** Bundles `NAME.ts` of this folder, or of another one. */
+export async function buildChild(name: string, from: string = import.meta.dirname): Promise<BuiltChild> {
   // Inside the project, so that what is built finds its packages.
   const cache = path.join(ROOT, 'node_modules/.cache')
   await mkdir(cache, { recursive: true })
   const folder = await mkdtemp(path.join(cache, `trunkline-${name}-`))
   const file = path.join(folder, `${name}.mjs`)
   await build({
-    entryPoints: [path.join(import.meta.dirname, `${name}.ts`)],
+    entryPoints: [path.join(from, `${name}.ts`)],
     bundle: true,
     packages: 'external',
     platform: 'node',

@@ -59,7 +59,7 @@ export function wrapMethods(
 }
 
 /** A store of which every effect passes the mortality. Looking is none. */
-export function makeMortalStore(store: Store, mortality: Mortality): Store {
+export function makeMortalStore(store: Store, mortality: Pick<Mortality, 'step' | 'dead'>): Store {
   return {
     description: store.description,
     ...(store.folder === undefined ? {} : { folder: store.folder }),
@@ -92,7 +92,7 @@ export function makeMortalStore(store: Store, mortality: Mortality): Store {
   }
 }
 
-function makeMortalFile(file: StoreFile, mortality: Mortality): StoreFile {
+function makeMortalFile(file: StoreFile, mortality: Pick<Mortality, 'step' | 'dead'>): StoreFile {
   return {
     async write(pieces) {
       mortality.step()
