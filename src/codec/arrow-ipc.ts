@@ -36,9 +36,9 @@ export interface ArrowOptions {
   readonly compress?: Compress | null
 }
 
-const MAGIC = new TextEncoder().encode('ARROW1')
+export const MAGIC = new TextEncoder().encode('ARROW1')
 /** Everything begins at a multiple of 8. */
-const MAGIC_BYTES = 8
+export const MAGIC_BYTES = 8
 
 export function createArrowEncoder(
   fields: readonly Field[],

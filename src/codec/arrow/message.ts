@@ -28,8 +28,8 @@ type Metadata = Readonly<Record<string, string>>
 
 /** V5, of Arrow 1.0. */
 const VERSION = i16(4)
-const HEADER = { schema: 1, recordBatch: 3 } as const
-const CONTINUATION = -1
+export const HEADER = { schema: 1, recordBatch: 3 } as const
+export const CONTINUATION = -1
 export const PREFIX_BYTES = 8
 
 /** Where a record batch is in a file. */
@@ -87,8 +87,9 @@ export function encodeRecordBatch(rows: RowRange, compress: Compress | null): Re
   }
 }
 
-const ZSTD = 1
-const LENGTH_BYTES = 8
+/** Of the enum CompressionType. */
+export const ZSTD = 1
+export const LENGTH_BYTES = 8
 
 /** i64 bytes of the buffer, then its frame; an empty buffer stays empty. */
 function compressed(bytes: Uint8Array, compress: Compress): Uint8Array {
@@ -154,48 +155,65 @@ function prefix(metadataBytes: number): Uint8Array {
 }
 
 function fieldTable({ name, type, metadata }: ArrowField): FlatTable {
-  const { tag, parameters } = typeTable(type)
   const children = type.kind === 'list' ? [fieldTable(type.element)] : []
-  return table(text(name), u8(1), u8(tag), parameters, null, tables(children), keyValues(metadata))
+  return table(
+    text(name),
+    u8(1),
+    u8(TYPE_TAG[type.kind]),
+    typeParameters(type),
+    null,
+    tables(children),
+    keyValues(metadata),
+  )
 }
 
-/** The tags of the union Type, each with its table. */
-function typeTable(type: ArrowType): { readonly tag: number; readonly parameters: FlatTable } {
+/** Of the union Type. */
+export const TYPE_TAG = {
+  int: 2,
+  float: 3,
+  binary: 4,
+  utf8: 5,
+  bool: 6,
+  decimal: 7,
+  date: 8,
+  time: 9,
+  timestamp: 10,
+  interval: 11,
+  list: 12,
+  fixed: 15,
+} as const satisfies Record<ArrowType['kind'], number>
+
+/** What tells a type from others of its tag. */
+function typeParameters(type: ArrowType): FlatTable {
   switch (type.kind) {
     case 'int':
-      return { tag: 2, parameters: table(i32(type.bits), u8(1)) }
+      return table(i32(type.bits), u8(1))
     case 'float':
-      return { tag: 3, parameters: table(i16(type.bits === 32 ? 1 : 2)) }
+      return table(i16(type.bits === 32 ? 1 : 2))
     case 'binary':
-      return { tag: 4, parameters: table() }
     case 'utf8':
-      return { tag: 5, parameters: table() }
     case 'bool':
-      return { tag: 6, parameters: table() }
-    case 'decimal':
-      return { tag: 7, parameters: table(i32(type.precision), i32(type.scale), i32(128)) }
-    case 'date':
-      return { tag: 8, parameters: table(i16(DAYS)) }
-    case 'time':
-      return { tag: 9, parameters: table(i16(TIME_UNIT.us), i32(64)) }
-    case 'timestamp':
-      return {
-        tag: 10,
-        parameters: table(i16(TIME_UNIT[type.unit]), type.zone === null ? null : text(type.zone)),
-      }
-    case 'interval':
-      return { tag: 11, parameters: table(i16(MONTH_DAY_NANO)) }
     case 'list':
-      return { tag: 12, parameters: table() }
+      return table()
+    case 'decimal':
+      return table(i32(type.precision), i32(type.scale), i32(128))
+    case 'date':
+      return table(i16(DAYS))
+    case 'time':
+      return table(i16(TIME_UNIT.us), i32(64))
+    case 'timestamp':
+      return table(i16(TIME_UNIT[type.unit]), type.zone === null ? null : text(type.zone))
+    case 'interval':
+      return table(i16(MONTH_DAY_NANO))
     case 'fixed':
-      return { tag: 15, parameters: table(i32(type.bytes)) }
+      return table(i32(type.bytes))
     default:
       return unreachable(type)
   }
 }
 
 const DAYS = 0
-const TIME_UNIT = { us: 2, ns: 3 } as const
+export const TIME_UNIT = { us: 2, ns: 3 } as const
 const MONTH_DAY_NANO = 2
 
 function keyValues(metadata: Metadata): FlatValue | null {

@@ -6,13 +6,17 @@
  */
 import zlib from 'node:zlib'
 import { TrunklineError } from '../../model/error.js'
-import { joinPieces, type Compress } from './join-pieces.js'
+import { joinPieces, type Compress, type Expand } from './join-pieces.js'
 
 /** Since Node 22.15; the types are of Node 20. */
 interface WithZstd {
   readonly zstdCompressSync?: (
     bytes: Uint8Array,
     options: { readonly params: Readonly<Record<number, number>> },
+  ) => Uint8Array
+  readonly zstdDecompressSync?: (
+    bytes: Uint8Array,
+    options: { readonly maxOutputLength: number },
   ) => Uint8Array
 }
 /** ZSTD_c_compressionLevel of zstd.h. */
@@ -24,9 +28,27 @@ export async function loadZstd(level: number, native = true): Promise<Compress> 
   if (native && zstdCompressSync !== undefined) {
     return (pieces) => zstdCompressSync(joinPieces(pieces), { params: { [LEVEL_PARAMETER]: level } })
   }
+  return compressInModule(await loadModule(), level)
+}
+
+/** Of frames that say how long their content is, as those of {@link loadZstd} do. `native`: as there. */
+export async function loadZstdExpander(native = true): Promise<Expand> {
+  const { zstdDecompressSync } = zlib as WithZstd
+  if (!native || zstdDecompressSync === undefined) return expandInModule(await loadModule())
+  return (compressed, bytes) => {
+    try {
+      const content = zstdDecompressSync(compressed, { maxOutputLength: Math.max(1, bytes) })
+      return content.length === bytes ? content : null
+    } catch {
+      return null
+    }
+  }
+}
+
+async function loadModule(): Promise<ZstdModule> {
   const { Zstd } = await import('@hpcc-js/wasm-zstd')
   const loaded: unknown = await Zstd.load()
-  return compressInModule((loaded as LoadedZstd)._mainModule._module, level)
+  return (loaded as LoadedZstd)._mainModule._module
 }
 
 /** The package's object: what it keeps the module in. */
@@ -42,6 +64,8 @@ interface ZstdModule {
   readonly zstd: {
     compressBound(bytes: number): number
     compress(to: number, room: number, from: number, bytes: number, level: number): number
+    getFrameContentSize(from: number, bytes: number): number | bigint
+    decompress(to: number, room: number, from: number, bytes: number): number
     isError(result: number): number
   }
 }
@@ -77,4 +101,31 @@ function compressInModule(module: ZstdModule, level: number): Compress {
     }
     return result
   }
+}
+
+function expandInModule(module: ZstdModule): Expand {
+  const { zstd } = module
+  return (compressed, bytes) => {
+    const from = take(module, compressed.length)
+    try {
+      module.HEAPU8.set(compressed, from)
+      // Asked before there is room for what the caller was told.
+      if (Number(zstd.getFrameContentSize(from, compressed.length)) !== bytes) return null
+      const to = take(module, bytes)
+      try {
+        const size = zstd.decompress(to, bytes, from, compressed.length)
+        return zstd.isError(size) === 0 && size === bytes ? module.HEAPU8.slice(to, to + bytes) : null
+      } finally {
+        module._free(to)
+      }
+    } finally {
+      module._free(from)
+    }
+  }
+}
+
+function take(module: ZstdModule, bytes: number): number {
+  const at = module._malloc(Math.max(1, bytes)) >>> 0
+  if (at === 0) throw new TrunklineError('INTERNAL', `No memory to expand ${bytes} bytes.`)
+  return at
 }

@@ -1,9 +1,12 @@
-/** Rows as Arrow IPC files or streams. */
+/** Rows as Arrow IPC files or streams, which are read back here as DuckDB reads them by an extension only. */
 import { createArrowEncoder } from '../../codec/arrow-ipc.js'
 import { loadCompressor } from '../../codec/compression/compressor.js'
+import { loadZstdExpander } from '../../codec/compression/zstd.js'
 import { chooseOption, refuseUnknownOptions, type FormatOptions } from '../../codec/stated-options.js'
 import type { Field } from '../../model/column-type.js'
+import { readArrowFile } from './arrow-files.js'
 import type { FileFormat } from './file-format.js'
+import { foldName } from './landed-fields.js'
 
 export const ARROW_OPTIONS = ['framing', 'compression'] as const
 
@@ -18,8 +21,11 @@ export async function createArrowFormat(options: FormatOptions): Promise<FileFor
     suffix: framing === 'file' ? '.arrow' : '.arrows',
     losses: arrowLosses,
     encoder: (fields, metadata) => createArrowEncoder(fields, { framing, metadata, compress }),
-    // DuckDB reads Arrow IPC by an extension only, which this process does not have.
     scanSql: () => null,
+    // Whatever the options are now: older files of a table may have been written under others.
+    async *read(fields, file) {
+      yield* readArrowFile(file, { fields, foldName, expand: await loadZstdExpander() })
+    },
   }
 }
 

@@ -1,4 +1,5 @@
 /** A kind of file that rows land in: what its encoder needs to be, wherever the files are kept. */
+import type { Batch } from '../../batch/batch.js'
 import type { RowRange } from '../../batch/row-range.js'
 import type { Field } from '../../model/column-type.js'
 
@@ -10,8 +11,20 @@ export interface FileFormat {
   losses(fields: readonly Field[]): readonly string[]
   /** @param metadata what the file says of itself, where its format has a place for it */
   encoder(fields: readonly Field[], metadata: Readonly<Record<string, string>>): FileEncoder
-  /** The FROM item by which SQL of DuckDB reads such files as these fields; null where it cannot. */
+  /** The FROM item by which SQL of DuckDB reads such files as these fields; null where it cannot, and `read` does. */
   scanSql(fields: readonly Field[], files: readonly string[]): string | null
+  /**
+   * The rows of a file of this machine, as these fields: a batch at a time, null where the file lacks a column.
+   * @throws DESTINATION_INVALID naming the file, where it is not what was written
+   */
+  read?(fields: readonly Field[], file: FileCopy): AsyncIterable<Batch>
+}
+
+/** A file of the destination that is on this machine. */
+export interface FileCopy {
+  readonly path: string
+  /** What errors call it: where the destination has it. */
+  readonly name: string
 }
 
 /**

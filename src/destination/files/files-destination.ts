@@ -1,12 +1,10 @@
 /** Files of one kind in a folder or a bucket, as a destination. `manifest.ts` has the layout, `data-path.ts` the names. */
 import { randomUUID } from 'node:crypto'
-import type { Batch } from '../../batch/batch.js'
 import type { Checkpoint } from '../../model/checkpoint.js'
 import { formatCheckpoint } from '../../model/checkpoint.js'
 import type { Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
 import { silentLogger, type Logger } from '../../model/log.js'
-import type { VerifyResult } from '../../model/report.js'
 import type {
   Destination,
   DestinationCapabilities,
@@ -30,7 +28,7 @@ import { assertDistinctFields, assertSameTypes, foldName } from './landed-fields
 import type { Ledger, LedgerChange, StreamEntry, SyncEntry } from './manifest.js'
 import { streamKey, tableKey } from './manifest.js'
 import { ManifestLog } from './manifest-log.js'
-import { foreignRoot, heldBy, otherFiles, ownedByOther } from './refusals.js'
+import { begunMeanwhile, foreignRoot, heldBy, otherFiles, ownedByOther } from './refusals.js'
 import { RunNoteKeeper, findHolder, findNotes } from './run-notes.js'
 import { applyEdit, isAsStated, toSavedComments, toSyncState } from './stream-states.js'
 import { LISTING_FILE, VIEWS_FILE, scanFiles, writeListings } from './table-listing.js'
@@ -59,9 +57,6 @@ const MAX_NAME_BYTES = 1000
 const MAX_FILES_IN_EXAMPLE = 3
 /** The listings name all tables, so of many tables they are not written after each commit. */
 const LISTED_AFTER_TABLES = 16
-
-/** Any column. */
-const PROBE: Field = { name: 'c', type: { kind: 'bool' }, nullable: true }
 
 export function createFilesDestination(options: FilesDestinationOptions): Destination {
   return new FilesDestination(options)
@@ -98,7 +93,7 @@ class FilesDestination implements Destination {
     this.capabilities = {
       landings: new Set(['replace', 'append'] as const),
       deletes: false,
-      verify: format.scanSql([PROBE], ['']) !== null,
+      verify: true,
       resume: false,
       foldName,
       maxNameBytes: MAX_NAME_BYTES,
@@ -192,7 +187,7 @@ class FilesDestination implements Destination {
         },
       )
     }
-    const { format, logger = silentLogger } = this.#options
+    const { format, store, logger = silentLogger } = this.#options
     if (fresh)
       for (const loss of format.losses(landing.fields)) logger.info({ stream }, `${stream}: ${loss}.`)
     const present = fresh ? null : entry
@@ -205,7 +200,7 @@ class FilesDestination implements Destination {
           run.note.addRows(rows)
         },
         commit: (landed, checkpoint) => this.#commit(run, landing, landed, checkpoint),
-        verify: (rows, actual) => this.#verify(rows, actual),
+        verify: (rows, actual) => verifyFiles({ format, store, rows, ...actual }),
         onEnd: (ended) => this.#writers.delete(ended),
       },
       landing,
@@ -334,6 +329,8 @@ class FilesDestination implements Destination {
     const running = this.#run === null ? findHolder(await findNotes(store, 'exactly'), lease) : null
     if (running !== null) throw heldBy(this.description, running)
     await this.#log.append(format.name, (now) => {
+      // A run that began meanwhile would put its own over this.
+      if (now.syncs.get(sync)?.token !== lease?.token) throw begunMeanwhile(this.description)
       const entry = now.streams.get(streamKey({ sync, stream }))
       if (entry === undefined) throw nothingSaved(sync, stream)
       const { epoch, runId } = { epoch: now.syncs.get(sync)?.epoch ?? 0, runId: entry.runId }
@@ -352,7 +349,7 @@ class FilesDestination implements Destination {
     try {
       for (const writer of [...this.#writers]) await writer.abort()
       await this.#list()
-      await this.#log.prune(Date.now())
+      await this.#prune()
     } finally {
       await run.note.remove()
       await this.#options.store.close()
@@ -393,32 +390,26 @@ class FilesDestination implements Destination {
     return this.#listing
   }
 
+  /** What was committed stays so when old manifests cannot be removed: they cost a little room. */
+  async #prune(): Promise<void> {
+    const { logger = silentLogger } = this.#options
+    try {
+      await this.#log.prune(Date.now())
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error)
+      logger.warn({ path: this.description }, `Old manifests were not removed: ${words}`)
+    }
+  }
+
   /** Of two syncs that list at a time the one that comes last looks whether it wrote what is newest. */
   async #listNewest(): Promise<void> {
     const { format, store } = this.#options
-    for (let ledger = this.#log.ledger; ;) {
+    for (let ledger = await this.#log.refresh(); ;) {
       await writeListings({ format, store }, ledger)
       const newest = await this.#log.refresh()
       if (newest.seq === ledger.seq) return
       ledger = newest
     }
-  }
-
-  #verify(
-    rows: AsyncIterable<Batch>,
-    actual: { readonly fields: readonly Field[]; readonly files: readonly string[] },
-  ): Promise<VerifyResult> {
-    const { format, store } = this.#options
-    if (this.capabilities.verify) return verifyFiles({ format, store, rows, ...actual })
-    return Promise.reject(
-      new TrunklineError(
-        'CONFIG_UNSUPPORTED',
-        `${this.description}: ${format.name} files cannot be compared.`,
-        {
-          hint: 'Leave `verify` out; the rows were counted.',
-        },
-      ),
-    )
   }
 
   async #assertNobodyElses(): Promise<void> {

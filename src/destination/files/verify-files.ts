@@ -45,19 +45,20 @@ export async function verifyFiles({
 /** One at a time, so that a bucket is never here as a whole. */
 async function addFile(
   comparison: RowComparison,
-  {
-    format,
-    store,
-    fields,
-    file,
-  }: Pick<VerifyFilesOptions, 'format' | 'store' | 'fields'> & { readonly file: string },
+  { format, store, fields, file }: PlacedFile,
 ): Promise<void> {
   const copy = await store.fetch(file)
   try {
     const scan = format.scanSql(fields, [copy.path])
-    if (scan === null) throw new Error(`${format.name} files cannot be read back`)
-    await comparison.addScan('actual', scan)
+    if (scan !== null) await comparison.addScan('actual', scan)
+    else if (format.read !== undefined) {
+      await comparison.add('actual', format.read(fields, { path: copy.path, name: store.locate(file) }))
+    } else throw new Error(`${format.name} files cannot be read back`)
   } finally {
     await copy.release()
   }
+}
+
+interface PlacedFile extends Pick<VerifyFilesOptions, 'format' | 'store' | 'fields'> {
+  readonly file: string
 }

@@ -5,7 +5,7 @@ import { createArrowFormat } from '../../../src/destination/files/arrow-format.j
 import { createCsvFormat } from '../../../src/destination/files/csv-format.js'
 import { createJsonlFormat } from '../../../src/destination/files/jsonl-format.js'
 import { createParquetFormat } from '../../../src/destination/files/parquet-format.js'
-import type { Field } from '../../../src/model/column-type.js'
+import type { ColumnType, Field } from '../../../src/model/column-type.js'
 import type { Plain } from '../../../src/testing/plain.js'
 import { describeDestination } from '../describe-destination.js'
 import { makeFilesPlace } from './files-place.js'
@@ -16,17 +16,27 @@ const csv = await createCsvFormat({})
 const jsonl = await createJsonlFormat({})
 
 await describeDestination('Parquet files', () => makeFilesPlace(parquet))
-await describeDestination('Arrow files', () => makeFilesPlace(arrow, { readFiles: readArrow }), [
-  'generations',
-  'appends',
-  'refusals',
-])
+await describeDestination(
+  'Arrow files',
+  () => makeFilesPlace(arrow, { readFiles: readArrow, refuses: passesNanoseconds }),
+  ['generations', 'appends', 'comparison', 'refusals'],
+)
 await describeDestination('CSV files', () => makeFilesPlace(csv), ['values', 'columns'])
 await describeDestination(
   'JSON Lines files',
   () => makeFilesPlace(jsonl, { jsonByValue: true, jsonNullIsNull: true }),
   ['values'],
 )
+
+/** Intervals of more microseconds than Arrow's nanoseconds hold. */
+function passesNanoseconds(type: ColumnType, value?: Plain): boolean {
+  if (!Array.isArray(value)) return false
+  if (type.kind === 'list') return value.some((each: Plain) => passesNanoseconds(type.element, each))
+  const [, , micros] = value
+  return (
+    type.kind === 'interval' && BigInt.asIntN(64, (micros as bigint) * 1000n) !== (micros as bigint) * 1000n
+  )
+}
 
 /** Arrow gives instants in milliseconds, and what else is landed here as it is. */
 function fromArrow({ type }: Field, value: Plain | undefined): Plain {
