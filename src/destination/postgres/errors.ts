@@ -129,7 +129,16 @@ export function toTargetError(
     CODES[cause.code]
   const foreign = cause.area === 'source' && (sqlstate !== undefined || meaning !== undefined)
   if (!foreign) return cause
-  const { code, hint, retry }: Meaning = meaning ?? { code: 'DESTINATION_FAILED', hint: NOTHING_COMMITTED }
+  const {
+    code: meant,
+    hint,
+    retry,
+  }: Meaning = meaning ?? {
+    code: 'DESTINATION_FAILED',
+    hint: NOTHING_COMMITTED,
+  }
+  // Being denied the table of one stream stops that stream; being denied everything stops the run.
+  const code = sqlstate === '42501' && stream !== undefined ? 'DESTINATION_FAILED' : meant
   return new TrunklineError(code, `${description}: ${doing} failed: ${words}`, {
     hint,
     ...(retry === undefined ? {} : { retry }),

@@ -16,7 +16,10 @@ import { beginWriting, inTransaction } from './write-session.js'
 /** Told apart from advisory locks of applications: of the two keys of a lock, ours is always this first one. */
 const LOCK_CLASS = 1_414_680_139
 
-/** A run whose machine is gone is found out by the server in about a minute. */
+/**
+ * A run whose machine is gone is found out by the server in about a minute. Said last on the holder: it also ends what the statement
+ * before has left open, which would hold on to its snapshot.
+ */
 const KEEPALIVES =
   'SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3'
 
@@ -69,6 +72,7 @@ export class Lease {
         [this.sync],
       )
       if (Number(row?.epoch) !== this.epoch) throw fenced(`Another run has taken over the sync ${this.sync}.`)
+      await holder.execute(KEEPALIVES)
       this.#holder = holder
     } catch (error) {
       await holder.close()
@@ -100,7 +104,6 @@ async function lock(holder: Connection, sync: string, description: string): Prom
     [sync],
   )
   if (row?.ours === true) {
-    // Also ends what the statement before has left open, which would hold on to its snapshot.
     await holder.execute(KEEPALIVES)
     return
   }

@@ -90,6 +90,8 @@ class PostgresDestination implements Destination {
   readonly #options: PostgresDestinationOptions
   readonly #writers = new Set<StreamWriter>()
   readonly #idle: Connection[] = []
+  /** Taken and not given back yet. */
+  readonly #taken = new Set<Connection>()
   #control: Connection | null = null
   #run: OpenRun | null = null
   /** What is done on the control connection, one after the other. */
@@ -198,7 +200,7 @@ class PostgresDestination implements Destination {
       onEnd: (writer, used, usable) => {
         this.#writers.delete(writer)
         if (usable) this.#give(used)
-        else used.destroy()
+        else if (this.#taken.delete(used)) used.destroy()
       },
     }
   }
@@ -302,12 +304,18 @@ class PostgresDestination implements Destination {
 
   async #take(signal: AbortSignal | undefined): Promise<Connection> {
     for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
-      if (!connection.lost.aborted) return connection
+      if (connection.lost.aborted) continue
+      this.#taken.add(connection)
+      return connection
     }
-    return this.#connect(signal)
+    const connection = await this.#connect(signal)
+    this.#taken.add(connection)
+    return connection
   }
 
+  /** What is given back already, or was given up, is left alone: two streams must never share a transaction. */
   #give(connection: Connection): void {
+    if (!this.#taken.delete(connection)) return
     if (this.#run !== null && this.#idle.length < MOST_IDLE && !connection.lost.aborted) {
       this.#idle.push(connection)
     } else {

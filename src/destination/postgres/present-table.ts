@@ -30,7 +30,7 @@ export function changesForLanding(
   ]
 }
 
-/** Checks that rows can go into the present table as they are. @throws DESTINATION_INVALID naming the column that differs */
+/** Checks that rows can go into the present table as they are. @throws SCHEMA_FROZEN naming the column that differs */
 export function asPresent(
   landing: StreamLanding,
   column: TargetColumn,

@@ -59,14 +59,14 @@ export function tableGone({ stream, table }: StreamLanding): TrunklineError {
 }
 
 export function partialGone(stream: string): TrunklineError {
-  return new TrunklineError('DESTINATION_INVALID', `What was loaded of ${stream} is gone.`, {
+  return new TrunklineError('DESTINATION_FAILED', `What was loaded of ${stream} is gone.`, {
     hint: `Load it anew: trunkline state resync ${stream}`,
     context: { stream },
   })
 }
 
 export function columnDiffers({ stream }: StreamLanding, field: string, how: string): TrunklineError {
-  return new TrunklineError('DESTINATION_INVALID', `${stream}: the column ${field} ${how}.`, {
+  return new TrunklineError('SCHEMA_FROZEN', `${stream}: the column ${field} ${how}.`, {
     hint: `Load the table anew: trunkline state resync ${stream}`,
     context: { stream, field },
   })

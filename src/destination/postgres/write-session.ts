@@ -28,6 +28,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   lc_monetary: `'C'`,
   xmloption: 'content',
   standard_conforming_strings: 'on',
+  array_nulls: 'on',
+  quote_all_identifiers: 'off',
   client_min_messages: 'warning',
   jit: 'off',
 }

@@ -12,7 +12,7 @@ test.each([
   ['53100', 'DESTINATION_FULL', 'never'],
   ['53300', 'DESTINATION_UNREACHABLE', 'backoff'],
   ['53200', 'DESTINATION_UNREACHABLE', 'backoff'],
-  ['42501', 'DESTINATION_DENIED', 'never'],
+  ['42501', 'DESTINATION_FAILED', 'never'],
   ['25006', 'DESTINATION_READ_ONLY', 'never'],
   ['28P01', 'DESTINATION_DENIED', 'never'],
   ['3D000', 'DESTINATION_INVALID', 'never'],
@@ -43,6 +43,11 @@ test('what is already said in words of a destination, or of the sync, is passed 
     expect(meant(error)).toBe(error)
   }
   expect(meant(new Error('boom'))).toMatchObject({ code: 'DESTINATION_FAILED' })
+})
+
+test('a denial stops the run where it is of all streams', () => {
+  const context = { description: 'postgresql://db/shop', doing: 'opening' }
+  expect(toTargetError(said('42501'), context)).toMatchObject({ code: 'DESTINATION_DENIED' })
 })
 
 test('a connection that ended is told from a statement that failed', () => {

@@ -146,10 +146,34 @@ onNewestServer('Runs into a PostgreSQL database', (server) => {
     await endSessions(target)
     await expect(lost.commit(makeCheckpoint('1'))).rejects.toMatchObject({ code: 'DESTINATION_UNREACHABLE' })
     const writer = await beginAgain(destination, 'begun')
+    const held = await target.sql(`SELECT backend_xmin, backend_xid FROM ${SESSIONS}`)
+    expect(held.every((row) => row['backend_xmin'] === null && row['backend_xid'] === null)).toBe(true)
     await writer?.write(orders([1, 'a'], [2, 'b']))
     await writer?.commit(makeCheckpoint('2'))
     await destination.close()
     expect(await rowsOf(target, 'orders')).toEqual(['["1", "a"]', '["2", "b"]'])
+  })
+
+  test('give each stream a session of its own, also after a stream that could not begin', async () => {
+    const destination = await open()
+    await destination.open(runOf())
+    const first = await destination.begin(landingOf())
+    await first.write(orders([1, 'a']))
+    await first.commit(makeCheckpoint('1'))
+    await target.sql('ALTER TABLE orders ALTER COLUMN note TYPE varchar(9)')
+    await expect(destination.begin(landingOf({ expectedRunSeq: 1 }))).rejects.toMatchObject({
+      code: 'SCHEMA_FROZEN',
+    })
+    const begin = (name: string): Promise<StreamWriter> =>
+      destination.begin(landingOf({ stream: `public.${name}`, table: { schema: 'public', name } }))
+    const writers = [await begin('one'), await begin('two')]
+    // Those of the two streams, and the one that holds the lock.
+    expect(await target.sql(`SELECT FROM ${SESSIONS} AND state = 'idle in transaction'`)).toHaveLength(3)
+    for (const writer of writers) await writer.write(orders([1, 'a']))
+    await writers[0]?.abort()
+    await writers[1]?.commit(makeCheckpoint('1'))
+    await destination.close()
+    expect(await rowsOf(target, 'two')).toEqual(['["1", "a"]'])
   })
 
   test('whose connection is lost at the commit know that nothing was committed, and nothing is there', async () => {
@@ -223,6 +247,12 @@ onNewestServer('Runs into a PostgreSQL database', (server) => {
     await same('big')
     const left = `SELECT relname FROM pg_class WHERE relnamespace = '_trunkline'::regnamespace AND relkind = 'r' AND relname ~ '^[0-9]'`
     expect(await target.sql(left)).toEqual([])
+  })
+
+  test('reach the target directly where the environment states a tunnel, which leads to the source', async () => {
+    const env = { TRUNKLINE_SSH_TUNNEL: 'ssh://nobody@nowhere.invalid', TRUNKLINE_SSH_KEY: '/nowhere' }
+    await using destination = await openDestination(target.url, { env })
+    expect((await destination.open(runOf())).epoch).toBe(1)
   })
 
   test('whose role lacks a privilege say which it needs', async () => {
