@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createJsonlFormat } from '../../src/destination/files/jsonl-format.js'
 import { createParquetFormat } from '../../src/destination/files/parquet-format.js'
 import { connect } from '../../src/index.js'
@@ -32,6 +32,7 @@ const SEED = Number(process.env['TRUNKLINE_CRASH_SEED'] ?? 1)
 /** At effects that chance chooses, for each destination. */
 const KILLS = FULL ? 20 : 1
 const LONGEST_DELAY_MS = 20
+if (FULL) vi.setConfig({ testTimeout: 900_000 })
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const READER = pathToFileURL(path.join(ROOT, 'dist/source/reader-worker.js')).href
 const SYNC = 'killed'
