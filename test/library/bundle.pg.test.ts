@@ -20,7 +20,7 @@ console.log(String(sum))
 `
 
 /** As docs/reference/api.md says. */
-const EXTERNAL = ['pg', 'yaml', '@duckdb/node-api', 'libpg-query', 'apache-arrow']
+const EXTERNAL = 'pg yaml @duckdb/node-api libpg-query apache-arrow ssh2 @aws-sdk/client-s3'.split(' ')
 
 let server: SpecialServer
 let database: TestDatabase

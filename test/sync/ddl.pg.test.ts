@@ -50,8 +50,8 @@ onEachServer('a table that changes while it is read', (server) => {
     const { report, first } = await runWhile(`ALTER TABLE t ADD COLUMN state text NOT NULL DEFAULT 'new'`)
     expect(first).toBe('statement')
     expect(report.snapshots.map(({ yielded }) => yielded)).toEqual([true, false])
-    expect(streamOf(report, 'public.t')).toMatchObject({ attempts: 2, rowsLanded: 40_000 })
-    expect(streamOf(report, 'public.t').verified).toMatchObject({ equal: true })
+    expect(streamOf(report, 'public.t').attempts).toBeGreaterThan(1)
+    expect(streamOf(report, 'public.t')).toMatchObject({ rowsLanded: 40_000, verified: { equal: true } })
     expect(
       await warehouse.query('SELECT count(*) AS n, min(state) AS a, max(state) AS b FROM public.t'),
     ).toEqual([{ n: '40000', a: 'new', b: 'new' }])
