@@ -130,11 +130,18 @@ describe('uploading', () => {
     }
     for (let round = 0; round < 5; round++) await begin('shop')
     await begin('other')
+    const theirs = openStore(server, { prefix: 'shop' }, { partBytes: () => 1000 })
+    await (await theirs.create('thesis.iso')).write([Buffer.alloc(1500)])
     const uploads = Array.from(server.uploads.values())
     for (const upload of uploads) upload.initiatedAt = new Date('2026-01-01T00:00:00Z')
     const store = await begin('shop')
-    expect(await store.removeAbandoned?.(new Date('2026-01-02T00:00:00Z'))).toBe(5)
-    expect(Array.from(server.uploads.values(), ({ key }) => key)).toEqual(['other/part.bin', 'shop/part.bin'])
+    const isOurs = (path: string): boolean => path.endsWith('.bin')
+    expect(await store.removeAbandoned?.(new Date('2026-01-02T00:00:00Z'), isOurs)).toBe(5)
+    expect(Array.from(server.uploads.values(), ({ key }) => key)).toEqual([
+      'other/part.bin',
+      'shop/thesis.iso',
+      'shop/part.bin',
+    ])
   })
 
   test('encryption and storage class go with every object', async () => {

@@ -71,7 +71,9 @@ export async function collectGarbage(store: Store, options: GarbageOptions): Pro
   const left = notes.filter((note) => !isRunning(note) && note.ageMs >= olderThanMs)
   if (!dryRun) await store.remove(left.map(({ path }) => path))
   const abandonedBefore = beforeRuns(nowMs - olderThanMs, notes)
-  const unfinished = dryRun ? 0 : ((await store.removeAbandoned?.(abandonedBefore)) ?? 0)
+  const unfinished = dryRun
+    ? 0
+    : ((await store.removeAbandoned?.(abandonedBefore, (path) => runOfDataPath(path) !== null)) ?? 0)
   return {
     files: garbage.length,
     bytes: garbage.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -97,7 +99,7 @@ function findGarbage(
   const named = namedFiles(ledger)
   const holders = [...ledger.syncs.values()].flatMap(({ token }) => token ?? [])
   const mayCommit = new Set([...running, ...holders.filter((token) => !dead.has(token))].map(escapeName))
-  return candidates.filter(({ path, run }) => !named.has(path) && !mayCommit.has(run))
+  return candidates.filter(({ path, run }) => !named.has(path.toLowerCase()) && !mayCommit.has(run))
 }
 
 /** Takes the lease from them, as far as they have it. */
@@ -114,8 +116,9 @@ async function endRuns(log: ManifestLog, dead: ReadonlySet<string>): Promise<voi
   }))
 }
 
+/** In lower case: where the file system folds case a folder may be called otherwise than by the manifest. */
 function namedFiles({ streams }: Ledger): ReadonlySet<string> {
   const paths = new Set<string>()
-  for (const { files } of streams.values()) for (const { path } of files) paths.add(path)
+  for (const { files } of streams.values()) for (const { path } of files) paths.add(path.toLowerCase())
   return paths
 }

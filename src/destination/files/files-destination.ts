@@ -28,7 +28,7 @@ import { assertDistinctFields, assertSameTypes, foldName } from './landed-fields
 import type { Ledger, LedgerChange, StreamEntry, SyncEntry } from './manifest.js'
 import { streamKey, tableKey } from './manifest.js'
 import { ManifestLog } from './manifest-log.js'
-import { foreignRoot, heldBy, otherFiles, ownedByOther } from './refusals.js'
+import { begunMeanwhile, foreignRoot, heldBy, otherFiles, ownedByOther } from './refusals.js'
 import { RunNoteKeeper, findHolder, findNotes } from './run-notes.js'
 import { applyEdit, isAsStated, toSavedComments, toSyncState } from './stream-states.js'
 import { LISTING_FILE, VIEWS_FILE, scanFiles, writeListings } from './table-listing.js'
@@ -329,6 +329,8 @@ class FilesDestination implements Destination {
     const running = this.#run === null ? findHolder(await findNotes(store, 'exactly'), lease) : null
     if (running !== null) throw heldBy(this.description, running)
     await this.#log.append(format.name, (now) => {
+      // A run that began meanwhile would put its own over this.
+      if (now.syncs.get(sync)?.token !== lease?.token) throw begunMeanwhile(this.description)
       const entry = now.streams.get(streamKey({ sync, stream }))
       if (entry === undefined) throw nothingSaved(sync, stream)
       const { epoch, runId } = { epoch: now.syncs.get(sync)?.epoch ?? 0, runId: entry.runId }
@@ -347,7 +349,7 @@ class FilesDestination implements Destination {
     try {
       for (const writer of [...this.#writers]) await writer.abort()
       await this.#list()
-      await this.#log.prune(Date.now())
+      await this.#prune()
     } finally {
       await run.note.remove()
       await this.#options.store.close()
@@ -388,10 +390,21 @@ class FilesDestination implements Destination {
     return this.#listing
   }
 
+  /** What was committed stays so when old manifests cannot be removed: they cost a little room. */
+  async #prune(): Promise<void> {
+    const { logger = silentLogger } = this.#options
+    try {
+      await this.#log.prune(Date.now())
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error)
+      logger.warn({ path: this.description }, `Old manifests were not removed: ${words}`)
+    }
+  }
+
   /** Of two syncs that list at a time the one that comes last looks whether it wrote what is newest. */
   async #listNewest(): Promise<void> {
     const { format, store } = this.#options
-    for (let ledger = this.#log.ledger; ;) {
+    for (let ledger = await this.#log.refresh(); ;) {
       await writeListings({ format, store }, ledger)
       const newest = await this.#log.refresh()
       if (newest.seq === ledger.seq) return

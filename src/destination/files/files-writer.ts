@@ -19,7 +19,7 @@ export interface FilesWriterContext {
   readonly present: Pick<StreamEntry, 'fields' | 'files'> | null
   readonly openOutput: (fields: readonly Field[]) => TableOutput
   readonly onRows: (rows: number) => void
-  /** Makes the manifest. @throws FENCED, TABLE_OWNED when it was not made; anything else when nobody knows */
+  /** Makes the manifest. @throws FENCED, TABLE_OWNED, and whatever the store does, when nobody knows whether it was made */
   readonly commit: (landed: LandedFiles, checkpoint: Checkpoint) => Promise<void>
   readonly verify: (
     rows: AsyncIterable<Batch>,
@@ -44,6 +44,7 @@ export class FilesWriter implements StreamWriter {
   /** Files of outputs that are finished. */
   readonly #finished: { readonly output: TableOutput; readonly files: readonly SavedFile[] }[] = []
   #ended = false
+  #attempted = false
 
   constructor(context: FilesWriterContext, landing: StreamLanding) {
     this.#context = context
@@ -101,7 +102,6 @@ export class FilesWriter implements StreamWriter {
   async commit(checkpoint: Checkpoint): Promise<void> {
     this.#assertOpen()
     const { present } = this.#context
-    let attempted = false
     try {
       this.#assertColumns()
       await this.#finishOutput()
@@ -120,24 +120,27 @@ export class FilesWriter implements StreamWriter {
           ...this.#finished.flatMap(({ files }) => files).map((file) => ({ ...file, ...dated })),
         ],
       }
-      attempted = true
+      this.#attempted = true
       await this.#context.commit(landed, checkpoint)
       this.#end()
     } catch (error) {
-      // A commit whose end nobody saw may have been one: the files stay, and are removed later if nothing names them.
-      const refused = error instanceof TrunklineError && NOT_COMMITTED.has(error.code)
-      await this.#drop({ remove: !attempted || refused })
+      await this.#drop()
       throw error
     }
   }
 
   async abort(): Promise<void> {
     if (this.#ended) return
-    await this.#drop({ remove: true })
+    await this.#drop()
   }
 
-  async #drop(options: { readonly remove: boolean }): Promise<void> {
+  /**
+   * Once a commit was begun the files stay, whatever came of it: a manifest may name them although nobody saw it made, also one that
+   * another run has taken up since. Those that nothing names are removed later.
+   */
+  async #drop(): Promise<void> {
     this.#end()
+    const options = { remove: !this.#attempted }
     await this.#output?.abort(options)
     for (const { output } of this.#finished) await output.abort(options)
   }
@@ -190,6 +193,3 @@ export class FilesWriter implements StreamWriter {
     if (this.#ended) throw writerClosed(this.#landing.stream)
   }
 }
-
-/** With these the manifest was certainly not made. */
-const NOT_COMMITTED: ReadonlySet<string> = new Set(['FENCED', 'TABLE_OWNED', 'DESTINATION_INVALID'])

@@ -2,6 +2,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { TrunklineError } from '../../model/error.js'
 import type { Store } from '../stores/store.js'
+import { otherFiles } from './refusals.js'
 import type { Ledger, LedgerChange, Manifest } from './manifest.js'
 import {
   EMPTY_LEDGER,
@@ -99,6 +100,8 @@ export class ManifestLog {
       if (attempt > 1) await setTimeout(Math.random() * LONGEST_PAUSE_MS)
       if (this.#knownAtMs === null || attempt > 1) await this.#refresh()
       const ledger = this.#ledger
+      if (ledger.files !== null && ledger.files !== files)
+        throw otherFiles(this.#store.description, ledger.files)
       const { made, below } = nextManifest(ledger, files, change(ledger))
       const knownAtMs = this.#knownAtMs ?? 0
       this.#knownAtMs = null
@@ -140,7 +143,7 @@ export class ManifestLog {
     )
     if (chained && kept) return
     throw new TrunklineError('FENCED', `Another run has taken over the sync ${made.run.sync}.`, {
-      hint: 'This run was held up for very long; the next one goes on from what is saved.',
+      hint: 'This run was held up for very long. The next one goes on from what is saved, whether this commit is in it or not.',
     })
   }
 

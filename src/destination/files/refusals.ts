@@ -36,6 +36,17 @@ export function otherFiles(description: string, files: string): TrunklineError {
   })
 }
 
+export function begunMeanwhile(description: string): TrunklineError {
+  return new TrunklineError(
+    'DESTINATION_LOCKED',
+    `A run of the sync has begun at ${description} meanwhile.`,
+    {
+      hint: 'Wait until it is done, then do it again.',
+      context: { path: description },
+    },
+  )
+}
+
 export function heldBy(description: string, run: RunNote): TrunklineError {
   return new TrunklineError(
     'DESTINATION_LOCKED',

@@ -29,6 +29,7 @@ export class RunNoteKeeper {
   #note: RunNote
   #timer: NodeJS.Timeout | null = null
   #writing: Promise<void> = Promise.resolve()
+  #isWriting = false
 
   constructor(
     store: Store,
@@ -60,7 +61,14 @@ export class RunNoteKeeper {
   async start(): Promise<void> {
     await this.#put()
     this.#timer = setInterval(() => {
-      this.#writing = this.#writing.then(() => this.#put()).catch(() => undefined)
+      // A store that does not answer is not asked again and again, to be waited for at the end.
+      if (this.#isWriting) return
+      this.#isWriting = true
+      this.#writing = this.#put()
+        .catch(() => undefined)
+        .finally(() => {
+          this.#isWriting = false
+        })
     }, REWRITE_EVERY_MS)
     this.#timer.unref()
   }

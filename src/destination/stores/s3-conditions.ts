@@ -64,14 +64,24 @@ export function refuseUnconditional(bucket: S3Bucket): never {
  * effect, and its answer was lost.
  */
 export async function putNewObject(bucket: S3Bucket, path: string, content: Uint8Array): Promise<boolean> {
-  for (;;) {
+  for (let conflicts = 0; ; conflicts++) {
     const outcome = await putIfAbsent(bucket, path, content)
     if (outcome === 'written') return true
     if (outcome === 'refused') refuseUnconditional(bucket)
     const present = await readObject(bucket, path)
     if (present !== null) return Buffer.compare(present, content) === 0
-    // It was removed between the two requests, so it may be written now.
+    // It was removed between the two requests, or is not to be read yet: it is tried again.
+    if (conflicts === MAX_CONFLICTS) throw neitherThereNorNot(bucket, path)
+    await sleep(FIRST_PAUSE_MS * 2 ** conflicts)
   }
+}
+
+function neitherThereNorNot(bucket: S3Bucket, path: string): TrunklineError {
+  return new TrunklineError(
+    'DESTINATION_INVALID',
+    `${bucket.urlOf(path)}: the store says that it is there, and that there is nothing to be read.`,
+    { hint: 'A store that shows what was written only later cannot hold commits.' },
+  )
 }
 
 /** For a store that overwrites: whoever promised to be alone still finds what an earlier run left. */

@@ -21,7 +21,11 @@ export async function removeObjects(bucket: S3Bucket, paths: readonly string[]):
  * Uploads in parts that began before then and were neither finished nor aborted: they cost storage, and no list of files shows them.
  * @returns how many
  */
-export async function removeAbandoned(bucket: S3Bucket, before: Date): Promise<number> {
+export async function removeAbandoned(
+  bucket: S3Bucket,
+  before: Date,
+  isOurs: (path: string) => boolean,
+): Promise<number> {
   const request: S3Request = {
     doing: `look for unfinished uploads below ${bucket.url}`,
     right: 's3:ListBucketMultipartUploads and s3:AbortMultipartUpload',
@@ -38,6 +42,7 @@ export async function removeAbandoned(bucket: S3Bucket, before: Date): Promise<n
     for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
       if (Key === undefined || UploadId === undefined || Initiated === undefined || Initiated >= before)
         continue
+      if (!isOurs(Key.slice(bucket.keyOf('').length))) continue
       try {
         await bucket.sendRaw((s3) => s3.abortMultipartUpload({ ...target, Key, UploadId }))
         removed += 1

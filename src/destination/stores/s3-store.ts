@@ -96,7 +96,7 @@ export function createS3Store(options: S3StoreOptions, tools: S3StoreTools): Sto
     list: (prefix, { after } = {}) => list(bucket, prefix, after),
     remove: (paths) => removeObjects(bucket, paths),
     fetch: (path) => fetchObject(bucket, path),
-    removeAbandoned: (before) => removeAbandoned(bucket, before),
+    removeAbandoned: (before, isOurs) => removeAbandoned(bucket, before, isOurs),
     close,
     [Symbol.asyncDispose]: close,
   }

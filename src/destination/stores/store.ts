@@ -33,9 +33,10 @@ export interface Store extends AsyncDisposable {
   fetch(path: string): Promise<LocalCopy>
   /**
    * Removes what is left of files that were begun before then and never finished, where the store keeps such out of lists.
+   * @param isOurs whether the path is of those that the caller makes: others may have files below the same place
    * @returns how many
    */
-  removeAbandoned?(before: Date): Promise<number>
+  removeAbandoned?(before: Date, isOurs: (path: string) => boolean): Promise<number>
   close(): Promise<void>
 }
 

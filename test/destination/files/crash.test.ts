@@ -1,12 +1,14 @@
 import { hostname } from 'node:os'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createFilesDestination } from '../../../src/destination/files/files-destination.js'
 import { createJsonlFormat } from '../../../src/destination/files/jsonl-format.js'
 import { collectGarbage } from '../../../src/destination/files/collect-garbage.js'
 import { createLocalStore } from '../../../src/destination/stores/local-store.js'
+import type { Store } from '../../../src/destination/stores/store.js'
 import type { Destination } from '../../../src/destination/contract.js'
+import { TrunklineError } from '../../../src/model/error.js'
 import { inRun, landingBy, landingOf, makeCheckpoint, orders, runOf } from '../../../src/testing/landings.js'
 import { makeFilesPlace, type FilesPlace } from './files-place.js'
 import { stopAt, type StoppingStore } from './stopping-store.js'
@@ -112,5 +114,69 @@ describe.each(['replace', 'append'] as const)('a run into files, landing by %s, 
       dryRun: true,
     })
     expect(left).toEqual({ files: 0, bytes: 0, manifests: 0, leftovers: 0 })
+  })
+})
+
+describe('a commit that was made, whatever its run was told', () => {
+  let place: FilesPlace
+  beforeEach(async () => {
+    place = await makeFilesPlace(jsonl)
+  })
+  afterEach(() => place.remove())
+
+  it('keeps the files that it names: the answer was lost, and then the store answered nonsense', async () => {
+    const store = createLocalStore({ path: place.folder })
+    const nonsense = new TrunklineError('DESTINATION_INVALID', 'The store answers in HTML.')
+    let isMade = false
+    const lying: Store = {
+      ...stopAt(store, null),
+      putNew: async (file, content) => {
+        const text = new TextDecoder().decode(content)
+        const made = await store.putNew(file, content)
+        if (!text.includes('part-')) return made
+        isMade = true
+        throw nonsense
+      },
+      read: (file) => (isMade ? Promise.reject(nonsense) : store.read(file)),
+    }
+    const destination = createFilesDestination({ format: jsonl, store: lying, identity: GONE })
+    expect(await run(destination, 'append', 'kept')).toBe(false)
+    const next = createFilesDestination({ format: jsonl, store: createLocalStore({ path: place.folder }) })
+    await inRun(next, runOf({ runId: 'run-2' }), (state) => {
+      expect(state.streams.get('public.orders')?.runSeq).toBe(1)
+      return Promise.resolve()
+    })
+    expect(await listedRows(place.folder)).toEqual(['kept', 'kept'])
+  })
+
+  it('keeps them when another run took the lease and went on before its own could look', async () => {
+    const store = createLocalStore({ path: place.folder })
+    const others: Destination[] = []
+    const slow: Store = {
+      ...stopAt(store, null),
+      putNew: async (file, content) => {
+        const made = await store.putNew(file, content)
+        if (new TextDecoder().decode(content).includes('part-') && others.length === 0) {
+          const other = createFilesDestination({
+            format: jsonl,
+            store: createLocalStore({ path: place.folder }),
+            identity: GONE,
+          })
+          others.push(other)
+          await other.open(runOf({ runId: 'run-2' }))
+          vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 2 * 3_600_000)
+        }
+        return made
+      },
+    }
+    const destination = createFilesDestination({ format: jsonl, store: slow, identity: GONE })
+    try {
+      expect(await run(destination, 'append', 'kept')).toBe(false)
+    } finally {
+      vi.restoreAllMocks()
+    }
+    for (const other of others) await other.close()
+    expect(others).toHaveLength(1)
+    expect(await listedRows(place.folder)).toEqual(['kept', 'kept'])
   })
 })
