@@ -2,7 +2,7 @@
 import type { Field } from '../../model/column-type.js'
 import { quoteIdent, quoteLiteral } from '../../postgres/quote.js'
 import type { StreamLanding, TableName } from '../contract.js'
-import { quoteTable } from './state-layout.js'
+import { quoteOnly, quoteTable } from './state-layout.js'
 import type { PresentTable } from './target-table.js'
 import { instant } from './target-table.js'
 import type { TargetColumn } from './target-types.js'
@@ -96,9 +96,9 @@ export function formatInsert({ into, from, columns, own }: Omit<Merge, 'key'>): 
   return `INSERT INTO ${into} (${all.join(', ')}) OVERRIDING SYSTEM VALUE SELECT ${values.join(', ')} FROM ${from}`
 }
 
-/** Where no index finds conflicts: before {@link formatInsert}. */
-export function formatDeleteByKey(into: string, from: string, key: readonly string[]): string {
-  return `DELETE FROM ${into} AS t USING ${from} AS s WHERE ${matchKeys(key)}`
+/** Where no index finds conflicts: before {@link formatInsert}. `rows`: see quoteOnly. */
+export function formatDeleteByKey(rows: string, from: string, key: readonly string[]): string {
+  return `DELETE FROM ${rows} AS t USING ${from} AS s WHERE ${matchKeys(key)}`
 }
 
 export function formatDuplicates(from: string, key: readonly string[]): string {
@@ -145,7 +145,7 @@ export function formatCarry(input: {
       ({ field }) => `ALTER TABLE ${quoteTable(into)} ALTER COLUMN ${quoteIdent(field.name)} DROP NOT NULL`,
     ),
     `INSERT INTO ${quoteTable(into)} (${[...names, mark].join(', ')}) OVERRIDING SYSTEM VALUE
-     SELECT ${names.map((name) => `t.${name}`).join(', ')}, ${deletedAt} FROM ${quoteTable(from)} AS t
+     SELECT ${names.map((name) => `t.${name}`).join(', ')}, ${deletedAt} FROM ${quoteOnly(from, earlier.kind)} AS t
       WHERE NOT EXISTS (SELECT FROM ${quoteTable(into)} AS s WHERE ${matchKeys(key)})`,
   ]
 }

@@ -19,6 +19,7 @@ import type {
   UnchangedStream,
 } from '../contract.js'
 import { nothingSaved, notOpen } from '../refusals.js'
+import { askUntilAnswered } from './commit-outcome.js'
 import { toTargetError } from './errors.js'
 import { Lease } from './lease.js'
 import { assertNames, landsOnItself, notATable, ownedByOther, partialGone, tableGone } from './refusals.js'
@@ -168,6 +169,9 @@ class PostgresDestination implements Destination {
       const owner = await readOwner(control, table)
       const ours = owner?.sync === sync && owner.stream === stream
       if (present !== null && !ours && !run.adopt) throw ownedByOther(landing, present, owner)
+      // We make tables: what else has the name of ours came after somebody renamed or dropped that.
+      if (present !== null && /^[vmf]$/.test(present.kind) && !run.adopt)
+        throw ownedByOther(landing, present, null)
       if (present !== null && !/^[rpvmf]$/.test(present.kind)) throw notATable(landing)
       if (present !== null && isItself(landing, present.oid, run.identity)) throw landsOnItself(landing)
       if (!fresh && (present === null || !/^[rp]$/.test(present.kind))) throw tableGone(landing)
@@ -185,11 +189,13 @@ class PostgresDestination implements Destination {
       epoch,
       fresh,
       ...facts,
-      isCommitted: (origin) =>
-        this.#alone(async () => {
+      isCommitted: (origin) => {
+        const ask = async (): Promise<boolean> => {
           const asking = await run.control()
           return inTransaction(asking, () => isCommitted(asking, origin))
-        }),
+        }
+        return askUntilAnswered(() => this.#alone(ask), { signal: run.signal })
+      },
       onSaved: (partial) => {
         run.partials.set(stream, partial)
       },

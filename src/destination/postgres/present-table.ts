@@ -3,7 +3,7 @@ import { quoteIdent } from '../../postgres/quote.js'
 import type { StreamLanding } from '../contract.js'
 import { DELETED_AT, addColumn, type OwnColumn } from './landing-sql.js'
 import { columnDiffers } from './refusals.js'
-import { formatTable, quoteTable } from './state-layout.js'
+import { formatTable, quoteOnly, quoteTable } from './state-layout.js'
 import type { PresentTable } from './target-table.js'
 import type { TargetColumn } from './target-types.js'
 
@@ -26,11 +26,13 @@ export function changesForLanding(
     ...loosened.map(
       ({ field }) => `ALTER TABLE ${table} ALTER COLUMN ${quoteIdent(field.name)} DROP NOT NULL`,
     ),
-    ...(marked ? [`DELETE FROM ${table} WHERE ${quoteIdent(DELETED_AT)} IS NOT NULL`] : []),
+    ...(marked
+      ? [`DELETE FROM ${quoteOnly(landing.table, present.kind)} WHERE ${quoteIdent(DELETED_AT)} IS NOT NULL`]
+      : []),
   ]
 }
 
-/** Checks that rows can go into the present table as they are. @throws SCHEMA_FROZEN naming the column that differs */
+/** Checks that rows can go into the present table as they are. @throws DESTINATION_INVALID naming the column that differs */
 export function asPresent(
   landing: StreamLanding,
   column: TargetColumn,

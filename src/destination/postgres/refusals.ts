@@ -59,14 +59,23 @@ export function tableGone({ stream, table }: StreamLanding): TrunklineError {
 }
 
 export function partialGone(stream: string): TrunklineError {
-  return new TrunklineError('DESTINATION_FAILED', `What was loaded of ${stream} is gone.`, {
+  return new TrunklineError('DESTINATION_INVALID', `What was loaded of ${stream} is gone.`, {
     hint: `Load it anew: trunkline state resync ${stream}`,
     context: { stream },
   })
 }
 
+/** The answer to an earlier attempt's commit was lost, and could not be asked for in time. */
+export function alreadyCommitted(stream: string): TrunklineError {
+  return new TrunklineError(
+    'FENCED',
+    `${stream} was committed by an earlier attempt of this run, whose answer was lost.`,
+    { hint: 'Nothing is missing: the next run goes on from what was committed.', context: { stream } },
+  )
+}
+
 export function columnDiffers({ stream }: StreamLanding, field: string, how: string): TrunklineError {
-  return new TrunklineError('SCHEMA_FROZEN', `${stream}: the column ${field} ${how}.`, {
+  return new TrunklineError('DESTINATION_INVALID', `${stream}: the column ${field} ${how}.`, {
     hint: `Load the table anew: trunkline state resync ${stream}`,
     context: { stream, field },
   })

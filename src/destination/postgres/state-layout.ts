@@ -92,6 +92,14 @@ export function quoteTable({ schema, name }: TableName): string {
   return quoteQualified(schema, name)
 }
 
+/**
+ * For reading, changing and deleting a table's own rows: those of a table of somebody else's that inherits from it are not ours.
+ * The rows of a partitioned table are all in others.
+ */
+export function quoteOnly(table: TableName, kind: string | undefined): string {
+  return kind === 'p' ? quoteTable(table) : `ONLY ${quoteTable(table)}`
+}
+
 export function formatTable({ schema, name }: TableName): string {
   return `${schema}.${name}`
 }

@@ -11,6 +11,7 @@ import type { Checkpoint, LoadProgress } from '../../model/checkpoint.js'
 import type { Connection } from '../../postgres/connection.js'
 import type { OpenOptions, PartialLoad, StateEdit, StreamState, SyncState, TableName } from '../contract.js'
 import { fenced, nothingSaved } from '../refusals.js'
+import { alreadyCommitted } from './refusals.js'
 import { STATE, generationTable, hasStateTables, quoteTable } from './state-layout.js'
 
 /** int8 comes as text. */
@@ -257,17 +258,19 @@ export async function writeState(
 
 /**
  * The lease is ours until the transaction ends, so nobody else writes the stream's row of state but to edit it. True: there is one.
- * @throws FENCED when another run has committed it, or has the lease
+ * @throws FENCED when another run, or an earlier attempt of this one, has committed it, or another has the lease
  */
 async function requireExpected(connection: Connection, origin: StateOrigin): Promise<boolean> {
-  const { sync, stream, epoch, expectedRunSeq } = origin
+  const { sync, stream, epoch, runId, expectedRunSeq } = origin
   await assertLease(connection, sync, epoch)
-  const [present] = await connection.query<{ run_seq: string }>(
-    `SELECT run_seq FROM ${STATE}.state WHERE sync = $1 AND stream = $2 FOR UPDATE`,
+  const [present] = await connection.query<{ run_seq: string; epoch: string; run_id: string }>(
+    `SELECT run_seq, epoch, run_id FROM ${STATE}.state WHERE sync = $1 AND stream = $2 FOR UPDATE`,
     [sync, stream],
   )
   const runSeq = Number(present?.run_seq ?? 0)
   if (runSeq === expectedRunSeq) return present !== undefined
+  const byThisRun = Number(present?.epoch) === epoch && present?.run_id === runId
+  if (byThisRun && runSeq === expectedRunSeq + 1) throw alreadyCommitted(stream)
   throw fenced(
     `The stream ${stream} was committed by another run (${runSeq} commits, expected ${expectedRunSeq}).`,
   )

@@ -39,7 +39,7 @@ import { finishGeneration } from './new-generation.js'
 import { asPresent, changesForLanding } from './present-table.js'
 import { columnDiffers, keyMissing } from './refusals.js'
 import { RowLoader } from './row-loader.js'
-import { formatTable, generationTable, quoteTable } from './state-layout.js'
+import { formatTable, generationTable, quoteOnly, quoteTable } from './state-layout.js'
 import type { StateOrigin } from './state-store.js'
 import { writePartial, writeState } from './state-store.js'
 import { executeWithShortWaits } from './table-lock.js'
@@ -161,7 +161,7 @@ export class PostgresStreamWriter implements StreamWriter {
       const isGone = formatGone(this.#isLive(), staged, key)
       const gone = await this.#count(isGone)
       if (gone > guard.maxDeleted) throw massDelete(this.#landing.stream, gone, guard.maxDeleted)
-      const target = `${quoteTable(this.#target)} AS t`
+      const target = `${this.#rows()} AS t`
       if (gone > 0 && this.#landing.deletes === 'soft' && !this.#context.fresh) {
         await this.#connection.execute(
           `UPDATE ${target} SET ${quoteIdent(DELETED_AT)} = clock_timestamp() WHERE ${isGone}`,
@@ -202,7 +202,7 @@ export class PostgresStreamWriter implements StreamWriter {
         formatComparison({
           fields: columns.map(({ field }) => field),
           expected: staged,
-          actual: quoteTable(this.#target),
+          actual: this.#rows(),
           actualWhere: this.#isLive(),
         }),
       )
@@ -401,7 +401,7 @@ export class PostgresStreamWriter implements StreamWriter {
       return
     }
     await this.#assertDistinct(from)
-    await this.#connection.execute(`ANALYZE ${from}; ${formatDeleteByKey(into, from, key)}`)
+    await this.#connection.execute(`ANALYZE ${from}; ${formatDeleteByKey(this.#rows(), from, key)}`)
     await this.#insertFrom(from)
   }
 
@@ -429,9 +429,15 @@ export class PostgresStreamWriter implements StreamWriter {
 
   async #count(where: string): Promise<number> {
     const [row] = await this.#connection.query<{ found: string }>(
-      `SELECT count(*) AS found FROM ${quoteTable(this.#target)} AS t WHERE ${where}`,
+      `SELECT count(*) AS found FROM ${this.#rows()} AS t WHERE ${where}`,
     )
     return Number(row?.found)
+  }
+
+  /** The rows that are there, as SQL; a generation that is not moved yet is a plain table. */
+  #rows(): string {
+    const { fresh, present } = this.#context
+    return quoteOnly(this.#target, fresh ? undefined : present?.kind)
   }
 
   #isLive(): string {

@@ -12,7 +12,7 @@ import type { Connection } from '../../postgres/connection.js'
 import { quoteIdent } from '../../postgres/quote.js'
 import type { StreamLanding, TableName } from '../contract.js'
 import { DELETED_AT, RUN_AT, addColumn, formatInsert, formatUpsert } from './landing-sql.js'
-import { quoteTable } from './state-layout.js'
+import { quoteOnly, quoteTable } from './state-layout.js'
 import { executeWithShortWaits, lockExclusively } from './table-lock.js'
 import type { PresentTable } from './target-table.js'
 import { freeName, readTable } from './target-table.js'
@@ -244,6 +244,7 @@ async function replaceInPlace(
 ): Promise<void> {
   const { landing, table, columns, ownColumns, primaryKey } = generation
   const target = quoteTable(landing.table)
+  const rows = quoteOnly(landing.table, present.kind)
   const from = quoteTable(table)
   await alignColumns(connection, generation, present)
   const names = [...columns.map(({ field }) => field.name), ...ownColumns]
@@ -251,16 +252,16 @@ async function replaceInPlace(
   if (hasKey) {
     const match = primaryKey.map((name) => `s.${quoteIdent(name)} = t.${quoteIdent(name)}`).join(' AND ')
     await connection.execute(
-      `DELETE FROM ${target} AS t WHERE NOT EXISTS (SELECT FROM ${from} AS s WHERE ${match})`,
+      `DELETE FROM ${rows} AS t WHERE NOT EXISTS (SELECT FROM ${from} AS s WHERE ${match})`,
     )
     await connection.execute(formatUpsert({ into: target, from, columns: names, own: [], key: primaryKey }))
   } else {
-    await connection.execute(`DELETE FROM ${target}`)
+    await connection.execute(`DELETE FROM ${rows}`)
     await connection.execute(formatInsert({ into: target, from, columns: names, own: [] }))
   }
   const stale = [DELETED_AT, RUN_AT].filter((name) => present.columns.has(name) && !ownColumns.includes(name))
   for (const name of stale.map(quoteIdent)) {
-    await connection.execute(`UPDATE ${target} SET ${name} = NULL WHERE ${name} IS NOT NULL`)
+    await connection.execute(`UPDATE ${rows} SET ${name} = NULL WHERE ${name} IS NOT NULL`)
   }
   const strict = columns.filter(
     ({ field, sqlType }) => !field.nullable && !isKept(present, field.name, sqlType, true),

@@ -5,14 +5,21 @@ import { quoteIdent } from '../../postgres/quote.js'
 import type { UnchangedStream } from '../contract.js'
 import { DELETED_AT } from './landing-sql.js'
 import type { Lease } from './lease.js'
-import { STATE, quoteTable } from './state-layout.js'
+import { STATE, quoteOnly } from './state-layout.js'
 import { readTable, readTypes } from './target-table.js'
 import { targetColumns } from './target-types.js'
 
 /** Tables counted by one statement. */
 const COUNTED_AT_ONCE = 50
 
-type CountedStream = UnchangedStream & { readonly marked: boolean }
+interface AsLanded {
+  /** Soft deletes have marks. */
+  readonly marked: boolean
+  /** The table's own rows, as SQL. */
+  readonly rows: string
+}
+
+type CountedStream = UnchangedStream & AsLanded
 
 /**
  * Inside the caller's transaction, which holds the lease: writes the checkpoints of those streams that are saved and landed as they
@@ -26,8 +33,8 @@ export async function confirmStreams(
   const expected = await withExpectedState(connection, lease.sync, streams)
   const asLanded: CountedStream[] = []
   for (const stream of expected) {
-    const marked = await marksIfAsLanded(connection, stream)
-    if (marked !== null) asLanded.push({ ...stream, marked })
+    const found = await findAsLanded(connection, stream)
+    if (found !== null) asLanded.push({ ...stream, ...found })
   }
   const confirmed = await withExpectedRows(connection, asLanded)
   if (confirmed.length > 0) await writeCheckpoints(connection, lease, confirmed)
@@ -67,8 +74,8 @@ async function withExpectedState(
   )
 }
 
-/** Null where `begin` would change something: columns, the mark of soft deletes, comments. Else whether soft deletes have marks. */
-async function marksIfAsLanded(connection: Connection, stream: UnchangedStream): Promise<boolean | null> {
+/** Null where `begin` would change something: columns, the mark of soft deletes, comments. */
+async function findAsLanded(connection: Connection, stream: UnchangedStream): Promise<AsLanded | null> {
   const { fields, comments, deletes, origin, table } = stream
   const present = await readTable(connection, table)
   if (present === null || (present.kind !== 'r' && present.kind !== 'p')) return null
@@ -84,7 +91,7 @@ async function marksIfAsLanded(connection: Connection, stream: UnchangedStream):
       return sameType && (comment === null || comment === column.comment)
     },
   )
-  return asLanded ? marked : null
+  return asLanded ? { marked, rows: quoteOnly(table, present.kind) } : null
 }
 
 async function withExpectedRows(
@@ -94,9 +101,9 @@ async function withExpectedRows(
   const confirmed: CountedStream[] = []
   for (let start = 0; start < streams.length; start += COUNTED_AT_ONCE) {
     const chunk = streams.slice(start, start + COUNTED_AT_ONCE)
-    const counts = chunk.map(({ table, marked }, index) => {
+    const counts = chunk.map(({ rows, marked }, index) => {
       const live = marked ? ` WHERE ${quoteIdent(DELETED_AT)} IS NULL` : ''
-      return `SELECT ${index} AS position, count(*) AS live FROM ${quoteTable(table)}${live}`
+      return `SELECT ${index} AS position, count(*) AS live FROM ${rows}${live}`
     })
     const rows = await connection.query<{ position: number; live: string }>(counts.join(' UNION ALL '))
     const liveOf = new Map(rows.map(({ position, live }) => [position, Number(live)]))

@@ -100,6 +100,60 @@ onNewestServer('Runs into a PostgreSQL database', (server) => {
     expect(await target.sql('SELECT FROM notes')).toHaveLength(19)
   })
 
+  test('leave rows alone that are in a table which somebody let inherit from theirs', async () => {
+    const tables = { keyed: 'PRIMARY KEY', copied: 'PRIMARY KEY', bare: '', soft: 'PRIMARY KEY' }
+    const syncs = [
+      { name: 'changes', select: ['public.keyed'] },
+      { name: 'marks', select: ['public.soft'], defaults: { deletes: 'soft' } },
+      { name: 'copies', select: ['public.copied', 'public.bare'], defaults: { mode: 'full_refresh' } },
+    ] as const
+    const syncAll = async (): Promise<void> => {
+      for (const sync of syncs) {
+        const report = await syncOnce(source, target, { ...sync, select: [...sync.select], verify: true })
+        for (const { verified } of report.streams) expect(verified).toMatchObject({ equal: true })
+      }
+    }
+    for (const [table, key] of Object.entries(tables)) {
+      await source.sql(`CREATE TABLE ${table} (id int ${key}, v text);
+                        INSERT INTO ${table} VALUES (1, 'a'), (2, 'b'), (3, 'c')`)
+    }
+    await syncAll()
+    for (const table of Object.keys(tables)) {
+      await target.sql(`CREATE TABLE of_${table} () INHERITS (${table});
+                        INSERT INTO of_${table} (id, v) VALUES (2, 'theirs'), (99, 'theirs')`)
+      await source.sql(`DELETE FROM ${table} WHERE id = 3; UPDATE ${table} SET v = 'changed' WHERE id = 2`)
+    }
+    await syncAll()
+    await syncAll()
+    for (const table of Object.keys(tables)) {
+      const live = table === 'soft' ? 'WHERE _trunkline_deleted_at IS NULL' : ''
+      expect(await target.sql(`SELECT id, v FROM ONLY ${table} ${live} ORDER BY id`)).toEqual([
+        { id: '1', v: 'a' },
+        { id: '2', v: 'changed' },
+      ])
+      const theirs = table === 'soft' ? live : ''
+      expect(await target.sql(`SELECT id, v FROM of_${table} ${theirs} ORDER BY id`)).toEqual([
+        { id: '2', v: 'theirs' },
+        { id: '99', v: 'theirs' },
+      ])
+    }
+  })
+
+  test('find out that an attempt of their own has committed a stream already', async () => {
+    const destination = await open()
+    await destination.open(runOf())
+    const first = await destination.begin(landingOf())
+    await first.write(orders([1, 'a']))
+    await first.commit(makeCheckpoint('1'))
+    const second = await destination.begin(landingOf())
+    await second.write(orders([1, 'a']))
+    await expect(second.commit(makeCheckpoint('2'))).rejects.toMatchObject({
+      code: 'FENCED',
+      message: expect.stringContaining('earlier attempt of this run') as string,
+    })
+    await destination.close()
+  })
+
   test('refuse a table that would land on itself, adopted or not, and take another schema', async () => {
     await source.sql('CREATE TABLE notes (id int PRIMARY KEY); INSERT INTO notes VALUES (1)')
     for (const adopt of [false, true]) {
@@ -162,7 +216,7 @@ onNewestServer('Runs into a PostgreSQL database', (server) => {
     await first.commit(makeCheckpoint('1'))
     await target.sql('ALTER TABLE orders ALTER COLUMN note TYPE varchar(9)')
     await expect(destination.begin(landingOf({ expectedRunSeq: 1 }))).rejects.toMatchObject({
-      code: 'SCHEMA_FROZEN',
+      code: 'DESTINATION_INVALID',
     })
     const begin = (name: string): Promise<StreamWriter> =>
       destination.begin(landingOf({ stream: `public.${name}`, table: { schema: 'public', name } }))

@@ -184,6 +184,13 @@ onNewestServer('A new generation of a PostgreSQL table', (server) => {
     expect(await rowsOf(target, 'users_1')).toEqual(['["1"]'])
   })
 
+  test('leaves a view alone that somebody put in the place of its table', async () => {
+    await target.sql('ALTER TABLE orders RENAME TO mine; CREATE VIEW orders AS SELECT * FROM mine')
+    const refused = await trySync(source, target, replace)
+    expect(streamOf(refused, 'public.orders').error).toMatchObject({ code: 'TABLE_OWNED' })
+    expect(await rowsOf(target, 'orders')).toHaveLength(5)
+  })
+
   test('waits for whoever holds the table without keeping those behind it', async () => {
     const holder = await target.connect()
     await holder.query('BEGIN; SELECT count(*) FROM orders')
