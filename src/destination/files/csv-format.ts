@@ -1,6 +1,6 @@
 /** Rows as CSV files. */
 import { createCsvEncoder, headerText } from '../../codec/csv.js'
-import { CSV_FORM_OPTIONS, readCsvOptions, type CsvOptions } from '../../codec/csv-options.js'
+import { CSV_DEFAULTS, CSV_FORM_OPTIONS, readCsvOptions, type CsvOptions } from '../../codec/csv-options.js'
 import { refuseUnknownOptions, type FormatOptions } from '../../codec/stated-options.js'
 import type { Field } from '../../model/column-type.js'
 import { quoteName, quoteText } from '../duckdb/quote.js'
@@ -17,6 +17,7 @@ export async function createCsvFormat(options: FormatOptions): Promise<FileForma
   const compression = await readTextCompression('csv', options)
   return {
     name: 'csv',
+    form: formOf(csv, compression.name),
     suffix: `.csv${compression.suffix}`,
     losses: (fields) =>
       csv.formulas === 'escape' && fields.some(({ type }) => type.kind === 'text')
@@ -25,6 +26,18 @@ export async function createCsvFormat(options: FormatOptions): Promise<FileForma
     encoder: (fields) => encodeTextFile(createCsvEncoder(fields, csv), compression),
     scanSql: (fields, files) => scanCsv(fields, files, { csv, compression: compression.name }),
   }
+}
+
+/** With what is stated otherwise than by default, and matters to a reader. */
+function formOf({ header, delimiter, quote, nullText }: CsvOptions, compression: string): string {
+  const stated = [
+    header === CSV_DEFAULTS.header ? [] : [`header=${header}`],
+    delimiter === CSV_DEFAULTS.delimiter ? [] : [`delimiter=${delimiter === '\t' ? 'tab' : delimiter}`],
+    quote === CSV_DEFAULTS.quote ? [] : [`quote=${quote}`],
+    nullText === CSV_DEFAULTS.nullText ? [] : [`null_text=${nullText}`],
+    compression === 'none' ? [] : [`compression=${compression}`],
+  ].flat()
+  return stated.length === 0 ? 'csv' : `csv?${stated.join('&')}`
 }
 
 /**

@@ -5,6 +5,11 @@ import type { Field } from '../../model/column-type.js'
 
 export interface FileFormat {
   readonly name: 'parquet' | 'arrow' | 'csv' | 'jsonl'
+  /**
+   * What a reader has to know before it reads such files, as it is stated: `csv`, `csv?delimiter=;`. Files of one place are all of one
+   * form. Absent: the name says it all.
+   */
+  readonly form?: string
   /** With its dot: `.parquet`. */
   readonly suffix: string
   /** What its values cannot keep of these fields, each as a sentence without its end; empty where nothing is lost. */

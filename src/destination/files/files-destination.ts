@@ -107,7 +107,7 @@ class FilesDestination implements Destination {
     signal?.throwIfAborted()
     await store.open(signal === undefined ? {} : { signal })
     const ledger = await this.#log.refresh()
-    if (ledger.files !== null && ledger.files !== this.#options.format.name)
+    if (ledger.files !== null && ledger.files !== this.#form())
       throw otherFiles(this.description, ledger.files)
     if (ledger.seq === 0 && !options.adopt) await this.#assertNobodyElses()
     signal?.throwIfAborted()
@@ -133,7 +133,7 @@ class FilesDestination implements Destination {
     options: OpenOptions,
     holder: ProcessIdentity & { readonly token: string },
   ): Promise<number> {
-    const { store, format } = this.#options
+    const { store } = this.#options
     const { sync, runId } = options
     for (;;) {
       const seen = this.#log.ledger.syncs.get(sync)
@@ -144,7 +144,7 @@ class FilesDestination implements Destination {
       const epoch = (seen?.epoch ?? 0) + 1
       const entry: SyncEntry = { sync, epoch, ...holder }
       try {
-        await this.#log.append(format.name, (ledger) => {
+        await this.#log.append(this.#form(), (ledger) => {
           if (ledger.syncs.get(sync)?.token !== seen?.token) throw new LeaseTaken()
           return { run: { sync, epoch, runId, at: new Date().toISOString() }, syncs: [entry] }
         })
@@ -322,13 +322,13 @@ class FilesDestination implements Destination {
   }
 
   async editState(sync: string, stream: string, edit: StateEdit): Promise<void> {
-    const { format, store } = this.#options
+    const { store } = this.#options
     const ledger = await this.#log.refresh()
     if (!ledger.streams.has(streamKey({ sync, stream }))) throw nothingSaved(sync, stream)
     const lease = ledger.syncs.get(sync)
     const running = this.#run === null ? findHolder(await findNotes(store, 'exactly'), lease) : null
     if (running !== null) throw heldBy(this.description, running)
-    await this.#log.append(format.name, (now) => {
+    await this.#log.append(this.#form(), (now) => {
       // A run that began meanwhile would put its own over this.
       if (now.syncs.get(sync)?.token !== lease?.token) throw begunMeanwhile(this.description)
       const entry = now.streams.get(streamKey({ sync, stream }))
@@ -362,7 +362,7 @@ class FilesDestination implements Destination {
 
   /** Makes the next manifest unless there is nothing to say in it. @throws FENCED */
   async #append(run: OpenRun, change: (ledger: Ledger) => readonly StreamEntry[]): Promise<void> {
-    await this.#log.append(this.#options.format.name, (ledger): LedgerChange => {
+    await this.#log.append(this.#form(), (ledger): LedgerChange => {
       const lease = ledger.syncs.get(run.sync)
       if (this.#run !== run || lease?.token !== run.note.token)
         throw fenced(`Another run has taken over the sync ${run.sync}.`)
@@ -422,6 +422,11 @@ class FilesDestination implements Destination {
     for await (const { path: found } of this.#options.store.list(`${tableFolder(landing.table)}/`)) {
       if (runOfDataPath(found) === null) throw ownedByOther(landing, null)
     }
+  }
+
+  #form(): string {
+    const { format } = this.#options
+    return format.form ?? format.name
   }
 
   #requireRun(): OpenRun {

@@ -15,6 +15,7 @@ export async function createJsonlFormat(options: FormatOptions): Promise<FileFor
   const compression = await readTextCompression('jsonl', options)
   return {
     name: 'jsonl',
+    form: compression.name === 'none' ? 'jsonl' : `jsonl?compression=${compression.name}`,
     suffix: `.jsonl${compression.suffix}`,
     losses: (fields) =>
       fields.some(

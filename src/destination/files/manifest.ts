@@ -102,7 +102,7 @@ export type Manifest = ShapeOf<typeof manifest>
 export interface Ledger {
   /** 0 where there is no manifest. */
   readonly seq: number
-  /** What kind of files the root holds; null where there is no manifest. */
+  /** Of which form the root's files are; null where there is no manifest. */
   readonly files: string | null
   readonly syncs: ReadonlyMap<string, SyncEntry>
   /** By {@link streamKey}. */

@@ -30,10 +30,16 @@ export function foreignRoot(description: string): TrunklineError {
 }
 
 export function otherFiles(description: string, files: string): TrunklineError {
-  return new TrunklineError('DESTINATION_INVALID', `${description} already holds ${files} files.`, {
-    hint: `Write ${files}: in front of the place, or name another one.`,
-    context: { path: description },
-  })
+  const [name = files, options] = files.split('?')
+  const stated = options === undefined ? '' : `, and ?${options} behind it`
+  return new TrunklineError(
+    'DESTINATION_INVALID',
+    `${description} already holds files of another form: ${files}.`,
+    {
+      hint: `Write ${name}: in front of the place${stated}, or name another place.`,
+      context: { path: description },
+    },
+  )
 }
 
 export function begunMeanwhile(description: string): TrunklineError {

@@ -214,6 +214,20 @@ describe('a folder', () => {
     }
   })
 
+  it('of CSV files of one form takes none of another, which readers would read as those', async () => {
+    const form = async (options: Record<string, string>): Promise<Destination> =>
+      place.create({ format: await createCsvFormat(options) })
+    const semicolons = { delimiter: ';', null_text: 'NULL' }
+    await inRun(await form(semicolons), runOf(), () => Promise.resolve())
+    await inRun(await form({ ...semicolons, formulas: 'escape' }), runOf(), () => Promise.resolve())
+    for (const options of [{}, { ...semicolons, compression: 'gzip' }]) {
+      await expect((await form(options)).open(runOf())).rejects.toMatchObject({
+        code: 'DESTINATION_INVALID',
+        hint: expect.stringContaining('?delimiter=;&null_text=NULL behind it') as string,
+      })
+    }
+  })
+
   it('without room fails the stream, keeps what was there, and takes the next run', async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'trunkline-full-'))
     const mounted = mount('-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', folder)
