@@ -147,8 +147,12 @@ export class ModelDatabase {
   }
 
   /** Rows of a table that a snapshot sees. */
-  visibleRows(name: string, snapshot: ModelSnapshot): Row[] {
-    return this.table(name).leaves.flatMap((leaf) => this.visible(leaf, snapshot).map(({ row }) => row))
+  visibleRows(
+    name: string,
+    snapshot: ModelSnapshot,
+    leaves: readonly ModelLeaf[] = this.table(name).leaves,
+  ): Row[] {
+    return leaves.flatMap((leaf) => this.visible(leaf, snapshot).map(({ row }) => row))
   }
 
   visible(leaf: ModelLeaf, snapshot: ModelSnapshot): Version[] {

@@ -52,6 +52,8 @@ export class ModelSource implements Source {
   readonly checks = { privilegedRole: false }
   /** In which snapshot each table was found unchanged before its commit: its rows are to be those. */
   readonly snapshotOf = new Map<string, ModelSnapshot>()
+  /** Of what the table consisted then: what joins later is not of that copy. */
+  readonly leavesOf = new Map<string, readonly ModelLeaf[]>()
   /** How many readers each snapshot was opened with. */
   readonly readersAsked: number[] = []
   /** Splits that were read at the same time, at most. */
@@ -345,6 +347,7 @@ class ModelSnapshotReader implements Snapshot {
       throw new TrunklineError('STREAM_CHANGED', `${stream.name} got or lost a partition.`)
     }
     this.#source.snapshotOf.set(stream.table, this.#seen)
+    this.#source.leavesOf.set(stream.table, [...now])
   }
 
   async awaitDurable(): Promise<{ durable: boolean; waitedMs: number }> {

@@ -124,7 +124,7 @@ export class World {
     if (snapshot === null) throw new Error('no run yet')
     const { columns } = this.db.table(table)
     const wanted = this.db
-      .visibleRows(table, snapshot)
+      .visibleRows(table, snapshot, this.source.leavesOf.get(table))
       .filter(only)
       .map((row) => print(Object.fromEntries(columns.map(({ name }) => [name, row[name]]))))
     const landed = this.landed(table).map(print)
