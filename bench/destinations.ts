@@ -231,3 +231,20 @@ const TO_POSTGRES: readonly Job[] = [
 ]
 
 export const DESTINATION_JOBS: readonly Job[] = [...FILE_KINDS.flatMap(fileJobs), ...TO_POSTGRES]
+
+/** Those of which other programs do the same, under the task of the others. */
+const TASKS_OF_PEERS: Readonly<Record<string, string>> = {
+  'parquet-zstd': 'table to Parquet file',
+  'parquet-zstd-2': 'table to Parquet file',
+  jsonl: 'table to JSON Lines',
+  'jsonl-2': 'table to JSON Lines',
+  postgresql: PASSED,
+  'postgresql-2': PASSED,
+}
+
+export const DESTINATIONS_BESIDE_PEERS: readonly Job[] = DESTINATION_JOBS.flatMap(
+  ({ reference: _, ...job }) => {
+    const task = TASKS_OF_PEERS[job.name]
+    return task === undefined ? [] : [{ ...job, group: 'peers' as const, task }]
+  },
+)

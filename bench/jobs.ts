@@ -7,7 +7,7 @@ import type { ConditionName } from './conditions.js'
 import { type DataSetName, selectPattern } from './data-sets.js'
 import type { GroupName } from './groups.js'
 import type { Load } from './impact.js'
-import { DESTINATION_JOBS } from './destinations.js'
+import { DESTINATIONS_BESIDE_PEERS, DESTINATION_JOBS } from './destinations.js'
 import type { Job, JobContext } from './job.js'
 import type { ReadMethod } from '../src/model/sync-spec.js'
 import { checkDuckDb } from './landed.js'
@@ -210,6 +210,7 @@ const OURS_BESIDE_PEERS: readonly Job[] = [
   readAndDrop(2, { group: 'peers', on: {}, charted: ['lineitem'] }),
   loadDuckDb(null, { group: 'peers', on: {}, charted: ['lineitem'] }),
   loadDuckDb(1, { group: 'peers', on: {}, charted: ['lineitem'] }),
+  ...DESTINATIONS_BESIDE_PEERS,
 ].map(({ reference: _, ...job }) => ({
   ...job,
   on: Object.fromEntries(
