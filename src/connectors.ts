@@ -4,6 +4,7 @@
  */
 import { realpath } from 'node:fs/promises'
 import { homedir, userInfo } from 'node:os'
+import { join } from 'node:path'
 import type { ConnectionInput } from './config/connection-input.js'
 import { requireSslMode } from './config/connection-input.js'
 import type { DestinationLocation, DuckDbLocation, FilesLocation } from './config/destination-text.js'
@@ -88,6 +89,19 @@ export async function openSource(
   })
 }
 
+/** Shells leave `~` alone behind a colon, and a file has no shell: `parquet:~/lake` would be a folder named `~`. */
+function locateDestination(text: string): DestinationLocation {
+  const location = parseDestination(text)
+  if (location.format === 'postgresql') return location
+  if (location.format === 'duckdb') return { ...location, path: inHome(location.path) }
+  const { place } = location
+  return place.kind === 'folder' ? { ...location, place: { ...place, path: inHome(place.path) } } : location
+}
+
+function inHome(stated: string): string {
+  return stated.startsWith('~/') ? join(homedir(), stated.slice(2)) : stated
+}
+
 /** @throws CONFIG_INVALID, CONFIG_UNSUPPORTED, CONFIG_UNKNOWN_KEY, MODULE_MISSING */
 export async function openDestination(
   text: string,
@@ -95,24 +109,27 @@ export async function openDestination(
     readonly logger?: Logger
     /** What a connection to a server is completed by; absent: that of the process. */
     readonly env?: Environment
+    /** Where it stands in a file, which has to say how a host beyond this machine is trusted. */
+    readonly place?: string | null
   } = {},
 ): Promise<Destination> {
-  const location = parseDestination(text)
+  const location = locateDestination(text)
+  const withLogger = options.logger === undefined ? {} : { logger: options.logger }
   switch (location.format) {
     case 'duckdb': {
       const { createDuckDbDestination } = await import('./destination/duckdb/duckdb-destination.js')
-      return createDuckDbDestination({ path: location.path, publish: location.publish, ...options })
+      return createDuckDbDestination({ path: location.path, publish: location.publish, ...withLogger })
     }
     case 'postgresql': {
       const { createPostgresDestination } = await import('./destination/postgres/postgres-destination.js')
-      const input: ConnectionInput = { url: location.url, options: {}, place: null }
+      const input: ConnectionInput = { url: location.url, options: {}, place: options.place ?? null }
       // A tunnel that the environment states is the way to the source.
       const { TRUNKLINE_SSH_TUNNEL: _, ...env } = options.env ?? process.env
       const settings = await resolveSettings(input, env)
-      return createPostgresDestination({ settings, ...options })
+      return createPostgresDestination({ settings, ...withLogger })
     }
     default:
-      return openFiles(location, options)
+      return openFiles(location, withLogger)
   }
 }
 
@@ -166,7 +183,7 @@ async function openStore({ place, options }: FilesLocation, logger: Logger): Pro
  * @throws CONFIG_UNSUPPORTED for a destination that is not made of files, and what its store can meet
  */
 export async function removeGarbage(text: string, options: GarbageOptions): Promise<Garbage> {
-  const location = parseDestination(text)
+  const location = locateDestination(text)
   if (location.format === 'duckdb' || location.format === 'postgresql') {
     throw new TrunklineError(
       'CONFIG_UNSUPPORTED',
@@ -188,7 +205,7 @@ export interface SqlOptions {
 
 /** SQL of a person's own at a destination. @throws CONFIG_INVALID, DESTINATION_LOCKED, … */
 export async function openSqlSession(text: string, options: SqlOptions): Promise<SqlSession> {
-  const { path, publish } = requireDuckDb(parseDestination(text))
+  const { path, publish } = requireDuckDb(locateDestination(text))
   const { openDuckDbSession } = await import('./destination/duckdb/sql-session.js')
   return openDuckDbSession({ path, publish, ...options })
 }
@@ -198,7 +215,7 @@ export async function openSqlRehearsal(
   text: string,
   { allowedFolders }: Pick<SqlOptions, 'allowedFolders'>,
 ): Promise<SqlRehearsal> {
-  const { path } = requireDuckDb(parseDestination(text))
+  const { path } = requireDuckDb(locateDestination(text))
   const { openDuckDbRehearsal } = await import('./destination/duckdb/sql-rehearsal.js')
   return openDuckDbRehearsal({ path, allowedFolders })
 }
@@ -215,7 +232,7 @@ function requireDuckDb(location: DestinationLocation): DuckDbLocation {
 
 /** A run that holds a destination just now, where it tells; as far as that can be known from here, it still goes on. */
 export async function findRunInProgress(text: string): Promise<RunInProgress | null> {
-  const location = parseDestination(text)
+  const location = locateDestination(text)
   if (location.format === 'postgresql') return null
   if (location.format !== 'duckdb') {
     const { findFilesRun } = await import('./destination/files/files-destination.js')

@@ -32,9 +32,17 @@ export interface Setting {
 export async function openSetting(flags: FileFlags): Promise<Setting> {
   const cwd = process.cwd()
   const env = await readEnvironment(cwd, process.env)
+  lendToSdk(env)
   const configuration =
     flags.config === undefined ? null : await readConfiguration(resolve(cwd, flags.config), env, cwd)
   return { env, configuration }
+}
+
+/** What `.env` says of a bucket's keys and region: the AWS SDK, and commands that its profiles run, look at this process alone. */
+function lendToSdk(env: Environment): void {
+  for (const [name, value] of Object.entries(env)) {
+    if (name.startsWith('AWS_') && value !== undefined) process.env[name] ??= value
+  }
 }
 
 /** The stated configuration, that in the working directory, or that of the environment: looked for only when a command needs one. */
@@ -102,7 +110,7 @@ export async function toRequestedSyncs(
     warnOfPassword(first, terminal)
     warnOfPassword(second, terminal)
     const connection = { url: first, options: {}, place: null }
-    return [{ connection, destination: second, options: {}, configured: false }]
+    return [{ connection, destination: second, destinationPlace: null, options: {}, configured: false }]
   }
 
   const configuration = await configurationOf(setting)
@@ -134,7 +142,7 @@ function fromConfiguration(configuration: Configuration, args: readonly string[]
     connection !== undefined &&
     !configuration.syncs.has(onlyName ?? '')
   ) {
-    return [{ connection, destination, options: {}, configured: false }]
+    return [{ connection, destination, destinationPlace: null, options: {}, configured: false }]
   }
   const wanted = names.length === 0 ? [...configuration.syncs.keys()] : names
   if (wanted.length === 0) {
@@ -147,11 +155,18 @@ function fromConfiguration(configuration: Configuration, args: readonly string[]
     const { profile } = configuration
     return {
       ...sync,
-      destination: destination ?? sync.destination,
+      ...(destination === null ? {} : { destination, destinationPlace: null }),
       configured: true,
       ...(profile === undefined ? {} : { profile }),
     }
   })
+}
+
+export interface StatedDestination {
+  readonly destination: string
+  /** In the file; null for one of the command line. */
+  readonly place: string | null
+  readonly sync: string | null
 }
 
 /** DESTINATION of commands that look at state: stated, or that of the file's only sync, or of the sync named. */
@@ -159,8 +174,8 @@ export async function toDestinationText(
   setting: Setting,
   stated: string | undefined,
   sync: string | undefined,
-): Promise<{ readonly destination: string; readonly sync: string | null }> {
-  if (stated !== undefined) return { destination: stated, sync: sync ?? null }
+): Promise<StatedDestination> {
+  if (stated !== undefined) return { destination: stated, place: null, sync: sync ?? null }
   const configuration = await configurationOf(setting)
   const names = [...(configuration?.syncs.keys() ?? [])]
   const name = sync ?? (names.length === 1 ? names[0] : undefined)
@@ -173,7 +188,8 @@ export async function toDestinationText(
     })
   }
   const configured = findSync(configuration, name)
-  return { destination: configured.destination, sync: configured.options.name ?? name }
+  const { destination, destinationPlace: place, options } = configured
+  return { destination, place, sync: options.name ?? name }
 }
 
 function onlyConnection(configuration: Configuration | null): ConnectionInput {

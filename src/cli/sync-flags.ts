@@ -11,8 +11,8 @@ import type { SyncFlags } from './declare-sync-flags.js'
  */
 export async function applyFlags(options: SyncOptions, flags: SyncFlags): Promise<SyncOptions> {
   const { all, byPattern } = await toStreamOptions(flags)
-  const jobs = toCount('--jobs', flags.jobs)
-  const maxConnections = toCount('--max-connections', flags.maxConnections)
+  const jobs = toCount('--jobs', flags.jobs, 0)
+  const maxConnections = toCount('--max-connections', flags.maxConnections, 1)
   const overlaid = overlayStreamOptions({ ...options, ...pick(flags, ['select', 'exclude']) }, all, byPattern)
   return {
     ...overlaid,
@@ -90,11 +90,11 @@ function splitPattern(value: string): { readonly pattern: string | null; readonl
     : { pattern: match[1], rest: match[2] ?? '' }
 }
 
-function toCount(flag: string, text: string | undefined): number | null {
+function toCount(flag: string, text: string | undefined, least: 0 | 1): number | null {
   if (text === undefined) return null
   const count = Number(text)
-  if (/^\d+$/.test(text) && count >= 1 && Number.isSafeInteger(count)) return count
-  throw new TrunklineError('CONFIG_INVALID', `${flag}: must be a whole number, 1 or more.`, {
+  if (/^\d+$/.test(text) && count >= least && Number.isSafeInteger(count)) return count
+  throw new TrunklineError('CONFIG_INVALID', `${flag}: must be a whole number, ${least} or more.`, {
     hint: `Write ${flag} 4.`,
   })
 }

@@ -46,7 +46,12 @@ export function configurationFromVariables(env: Environment): Configuration | nu
 function fromProfile(name: ProfileName, document: ProfileDocument, path: string): Configuration {
   const { connection, options, profile } = readProfile(name, document)
   const key = options.name ?? name
-  const sync: ConfiguredSync = { connection, destination: PROFILE_DESTINATION, options }
+  const sync: ConfiguredSync = {
+    connection,
+    destination: PROFILE_DESTINATION,
+    destinationPlace: null,
+    options,
+  }
   return {
     path,
     connections: new Map([[key, connection]]),
@@ -77,7 +82,14 @@ function parseNative(text: string, file: string, path: string, env: Environment)
     if (connection === undefined) {
       throw unknownConnection(document.placeOf(['syncs', name, 'source']), source, connections)
     }
-    syncs.set(name, { connection, destination, options: placeHooks({ name, ...options }, path) })
+    const destinationPlace = document.placeOf(['syncs', name, 'destination'])
+    if (connections.has(destination)) throw connectionAsDestination(destinationPlace, destination)
+    syncs.set(name, {
+      connection,
+      destination,
+      destinationPlace,
+      options: placeHooks({ name, ...options }, path),
+    })
   }
   const { service } = parsed.data
   return { path, connections, syncs, ...(service === undefined ? {} : { service }) }
@@ -121,6 +133,16 @@ function checkUrl(url: string, place: string): string {
   throw new TrunklineError('CONFIG_INVALID', `${place}: the url is not a connection string.`, {
     hint: 'Write postgresql://user@host:port/database, or keywords as in `host=db dbname=shop`.',
   })
+}
+
+function connectionAsDestination(place: string, destination: string): TrunklineError {
+  return new TrunklineError(
+    'CONFIG_INVALID',
+    `${place}: \`${destination}\` is a connection, which is read from.`,
+    {
+      hint: 'Write the destination out: postgresql://user@host/database?sslmode=verify-full, or duckdb:FILE, parquet:DIR, …',
+    },
+  )
 }
 
 function unknownConnection(

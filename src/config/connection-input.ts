@@ -53,7 +53,7 @@ export function requireSslMode(settings: ResolvedHosts, place: string): void {
     'CONFIG_INVALID',
     `${place}: sslmode must be stated for the host ${remote.host}.`,
     {
-      hint: 'Write `sslmode: verify-full` (with `sslrootcert` where the certificate is not publicly trusted), or choose a weaker mode knowingly.',
+      hint: 'Write `sslmode: verify-full`, or `?sslmode=verify-full` behind a URL (with `sslrootcert` where the certificate is not publicly trusted), or choose a weaker mode knowingly.',
       context: { host: remote.host },
     },
   )

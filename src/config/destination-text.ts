@@ -145,7 +145,12 @@ function toFiles(format: FileFormatName, location: string): FilesLocation {
     const reader = (['layout', 'format', 'store'] as const).find((name) => known[name].includes(key))
     if (reader === undefined) throw unknownOption(format, place, key, Object.values(known).flat())
     const stated = sorted[reader][key]
-    sorted[reader][key] = key === 'partition_by' && stated !== undefined ? `${stated},${value}` : value
+    if (stated !== undefined && key !== 'partition_by') {
+      throw new TrunklineError('CONFIG_INVALID', `${format}: the option \`${key}\` is given twice.`, {
+        hint: 'Leave one of the two out.',
+      })
+    }
+    sorted[reader][key] = stated !== undefined ? `${stated},${value}` : value
   }
   return {
     format,
@@ -225,8 +230,8 @@ function unknownOption(
   })
 }
 
-/** What comes after a question mark is options only where it looks like some: `odd?name` is a name. */
+/** What comes after the first question mark that something like an option follows is options: `odd?name` is a name. */
 function splitOptions(location: string): { readonly path: string; readonly options: URLSearchParams } {
-  const match = /^([^]*?)\?([A-Za-z_]+=[^?]*)$/.exec(location)
+  const match = /^([^]*?)\?([A-Za-z_]+=[^]*)$/.exec(location)
   return { path: match?.[1] ?? location, options: new URLSearchParams(match?.[2] ?? '') }
 }

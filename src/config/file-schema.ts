@@ -169,7 +169,7 @@ export const SYNC_OPTION_KEYS = {
   allow_unverified_snapshot: flag.describe(
     'Read Greenplum by several connections also where its version was not measured.',
   ),
-  jobs: wholeNumber(1).describe('Readers; default: chosen while reading.'),
+  jobs: wholeNumber(0).describe('Readers, 0: none but the thread of the run; default: chosen while reading.'),
   verify: flag.describe('Compare everything after landing.'),
   adaptive: adaptiveSchema.describe('How a run adapts to tables, memory and pressure on the server.'),
   row_filter: z
@@ -183,7 +183,9 @@ export const SYNC_OPTION_KEYS = {
 
 const SYNC_KEYS = {
   source: name.describe('Name of a connection.'),
-  destination: name.describe('FORMAT:LOCATION, as duckdb:shop.duckdb.'),
+  destination: name.describe(
+    'FORMAT:LOCATION, as duckdb:shop.duckdb or parquet:s3://bucket/prefix, or postgresql://…',
+  ),
   ...SYNC_OPTION_KEYS,
 } as const
 

@@ -19,6 +19,8 @@ export const CONFIGURATION_NAMES = ['trunkline.yaml', 'trunkline.yml', 'trunklin
 export interface ConfiguredSync {
   readonly connection: ConnectionInput
   readonly destination: string
+  /** For errors: where the destination stands in the file; null where it stands in none. */
+  readonly destinationPlace: string | null
   /** `name` is the key of the sync unless stated. */
   readonly options: SyncOptions
 }

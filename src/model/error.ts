@@ -25,7 +25,7 @@ const entry = (area: ErrorArea, retry: Retry, summary: string): CodeEntry => ({ 
 export const ERROR_CODES = {
   CONFIG_INVALID: entry('config', 'never', 'A setting, flag or file does not say something valid.'),
   CONFIG_UNKNOWN_KEY: entry('config', 'never', 'A configuration key that does not exist.'),
-  CONFIG_UNSUPPORTED: entry('config', 'never', 'A libpq setting that is known but not supported.'),
+  CONFIG_UNSUPPORTED: entry('config', 'never', 'Something that is known but not supported.'),
   CONFIG_UNSET_VARIABLE: entry(
     'config',
     'never',
@@ -127,6 +127,8 @@ export interface ErrorContext {
   /** Of the read of the stream, counted from 1 in the order of arrival. */
   readonly rowNumber?: number
   readonly sqlstate?: string
+  /** The constraint or unique index that the server names. */
+  readonly constraint?: string
   readonly path?: string
   readonly host?: string
 }

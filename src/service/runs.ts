@@ -157,7 +157,11 @@ export class Runs {
     const sourceName = sourceOf(sync, run.sync)
     const settings = await resolveSettings(sync.connection, env)
     const spec = toSyncSpec(sync.options, settings.database)
-    await using destination = await openDestination(sync.destination, { logger })
+    await using destination = await openDestination(sync.destination, {
+      logger,
+      env,
+      place: sync.destinationPlace,
+    })
     await using source = await openSource(settings, {
       logger,
       limits: spec.limits,

@@ -188,7 +188,13 @@ test.each([
     'a remote host without sslmode',
     'version: 1\nconnections: { a: "postgresql://u@db.example.com/d" }\nsyncs: { s: { source: a, destination: "duckdb:x" } }\n',
     'CONFIG_INVALID',
-    /sslmode must be stated/,
+    /\(connections\.a\): sslmode must be stated/,
+  ],
+  [
+    'a remote destination without sslmode',
+    'version: 1\nconnections: { a: "postgresql://u@localhost/d" }\nsyncs: { s: { source: a, destination: "postgresql://u@db.example.com/d" } }\n',
+    'CONFIG_INVALID',
+    /\(syncs\.s\.destination\): sslmode must be stated/,
   ],
 ] as const)('%s in trunkline.yaml is refused with exit 2 and its place', async (_, text, code, message) => {
   const folder = makeFolder()

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eventSchema } from '../../src/cli/event-schema.js'
@@ -138,6 +138,16 @@ syncs:
     )
     expect(again.code).toBe(0)
     expect(again.stdout).toContain('duckdb:other.duckdb')
+  })
+
+  test("a place in one's home is found behind the colon, where no shell finds it, and -j 0 reads without readers", async () => {
+    const home = makeFolder()
+    const args = ['sync', database.url, 'jsonl:~/lines', '-j', '0', '--json']
+    const { code, stdout } = await runCli(args, { cwd, env: { HOME: home } })
+    expect(code).toBe(0)
+    expect(parseLines(stdout).at(-1)).toMatchObject({ report: { outcome: 'done' } })
+    expect(existsSync(join(home, 'lines', 'latest.json'))).toBe(true)
+    expect(existsSync(join(cwd, '~'))).toBe(false)
   })
 
   test('publish=atomic leaves one complete file', async () => {

@@ -156,7 +156,7 @@ test.each([
     '',
     'must be a duration with its unit',
   ],
-  ['a negative number', '    jobs: -1\n', 'CONFIG_INVALID', '', 'must be a whole number, 1 or more'],
+  ['a negative number', '    jobs: -1\n', 'CONFIG_INVALID', '', 'must be a whole number, 0 or more'],
   ['text for a flag', '    verify: maybe\n', 'CONFIG_INVALID', '', 'must be true or false'],
   [
     'a list for a mapping',
@@ -208,6 +208,18 @@ test('a variable can only ever be one value, whatever it holds', () => {
   const text = 'version: 1\nconnections:\n  shop:\n    url: postgresql://h/d\n    password: ${PW}\n'
   const { connections } = parse(text, { PW: '007 }\nsyncs: {}' })
   expect(connections.get('shop')?.options['password']).toBe('007 }\nsyncs: {}')
+})
+
+test('a run without readers may be asked for', () => {
+  const text = `${CONNECTION}syncs:\n  s: { source: shop, destination: "duckdb:x", jobs: 0 }\n`
+  expect(toSyncSpec(findSync(parse(text), 's').options, 'x').jobs).toBe(0)
+})
+
+test('a connection in the place of a destination is refused where it stands, with what to write', () => {
+  const error = errorOf(`${CONNECTION}syncs:\n  s:\n    source: shop\n    destination: shop\n`)
+  expect(error.code).toBe('CONFIG_INVALID')
+  expect(error.message).toContain('(syncs.s.destination): `shop` is a connection')
+  expect(error.hint).toContain('postgresql://user@host/database')
 })
 
 test('numbers and flags may come from variables', () => {

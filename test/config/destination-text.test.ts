@@ -34,6 +34,11 @@ test('files are told by their kind, and land in a folder or a bucket', () => {
     place: { kind: 'bucket', bucket: 'bucket', prefix: '' },
   })
   expect(parseDestination('arrow:what?now')).toMatchObject({ place: { kind: 'folder', path: 'what?now' } })
+  // Whoever reads the options refuses it; a folder of that name would not be found again.
+  expect(parseDestination('parquet:dir?compression=zstd?file_rows=1')).toMatchObject({
+    place: { kind: 'folder', path: 'dir' },
+    options: { format: { compression: 'zstd?file_rows=1' } },
+  })
 })
 
 test('columns to partition by are those of one table, or of all that have them', () => {
@@ -76,6 +81,7 @@ test.each([
   ['csv:dir?file_size=0', 'CONFIG_INVALID', 'file_size=256MiB'],
   ['csv:dir?file_rows=1.5', 'CONFIG_INVALID', 'file_rows=1000000'],
   ['csv:dir?partition_by=a:b:c', 'CONFIG_INVALID', 'partition_by=COLUMN'],
+  ['csv:dir?header=true&header=false', 'CONFIG_INVALID', 'Leave one'],
   ['csv:dir?filesize=1', 'CONFIG_UNKNOWN_KEY', 'Did you mean `file_size`?'],
   ['postgresql:u:geheim@h/d', 'CONFIG_INVALID', 'postgresql://user@host'],
   ['postgresqll://u:geheim@h/d', 'CONFIG_INVALID', 'Did you mean `postgresql:`?'],

@@ -134,7 +134,7 @@ test('options that mean nothing are refused before anything is opened', async ()
     source: 'postgresql://nowhere.invalid/x',
     destination: 'x.duckdb',
     select: 'public.*' as unknown as string[],
-    jobs: 0,
+    jobs: -1,
   })
   await expect(call).rejects.toMatchObject({
     code: 'CONFIG_INVALID',

@@ -146,6 +146,7 @@ onNewestServer('Extracting over HTTP', (server) => {
     const sync = {
       connection: reader,
       destination: 'duckdb:unused.duckdb',
+      destinationPlace: null,
       options: { streams: { few: { sql: 'SELECT count(*) AS n FROM public.users' } } },
     }
     const service = await openService({

@@ -67,7 +67,7 @@ export function syncOf(
   destination: string,
   options: ConfiguredSync['options'] = {},
 ) {
-  return { connection, destination, options }
+  return { connection, destination, destinationPlace: null, options }
 }
 
 export const fullTable = (entity: string) => ({ mode: { fullTable: { entity } } })

@@ -29,7 +29,11 @@ export async function runPlanCommand(
       const options = await applyFlags(request.options, flags)
       const settings = await resolveSettings(request.connection, setting.env)
       const spec = toSyncSpec(options, settings.database)
-      await using destination = await openDestination(request.destination, { logger, env: setting.env })
+      await using destination = await openDestination(request.destination, {
+        logger,
+        env: setting.env,
+        place: request.destinationPlace,
+      })
       await using source = await openSource(settings, {
         logger,
         limits: spec.limits,

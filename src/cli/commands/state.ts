@@ -23,8 +23,8 @@ export async function runStateShowCommand(
 ): Promise<number> {
   const { stream, destinationText } = splitArguments(args)
   const setting = await openSetting(flags)
-  const { destination: text, sync } = await toDestinationText(setting, destinationText, flags.sync)
-  await using destination = await openDestination(text, { env: setting.env })
+  const { destination: text, place, sync } = await toDestinationText(setting, destinationText, flags.sync)
+  await using destination = await openDestination(text, { env: setting.env, place })
   const states = await destination.readState(sync)
   const shown = stream === undefined ? states : states.map((state) => onlyStream(state, stream))
   if (stream !== undefined && shown.every(({ streams }) => streams.size === 0))
@@ -59,13 +59,12 @@ export async function runStateEditCommand(
     })
   }
   const setting = await openSetting(flags)
-  const { destination: text, sync: statedSync } = await toDestinationText(
-    setting,
-    destinationText,
-    flags.sync,
-  )
-  await using destination = await openDestination(text, { env: setting.env })
-  const sync = await findOwner(destination, statedSync, stream)
+  const stated = await toDestinationText(setting, destinationText, flags.sync)
+  await using destination = await openDestination(stated.destination, {
+    env: setting.env,
+    place: stated.place,
+  })
+  const sync = await findOwner(destination, stated.sync, stream)
   const { edit, done } = EDITS[name]
   await destination.editState(sync, stream, edit)
   if (terminal.json) await printJson(terminal, { kind: 'state_edited', sync, stream, edit: name })

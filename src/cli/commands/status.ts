@@ -5,7 +5,7 @@ import type { Environment } from '../../config/interpolate.js'
 import type { RunInProgress } from '../../connectors.js'
 import type { StreamState, SyncState } from '../../destination/contract.js'
 import { TrunklineError } from '../../model/error.js'
-import type { FileFlags } from '../arguments.js'
+import type { FileFlags, StatedDestination } from '../arguments.js'
 import { openSetting, toDestinationText } from '../arguments.js'
 import { escapeText } from '../escape.js'
 import { EXIT } from '../exit-code.js'
@@ -39,9 +39,10 @@ export async function runStatusCommand(
 ): Promise<number> {
   const maxAgeMs = flags.maxAge === undefined ? null : toMaxAge(flags.maxAge)
   const setting = await openSetting(flags)
-  const { destination, sync } = await toDestinationText(setting, args[0], flags.sync)
+  const stated = await toDestinationText(setting, args[0], flags.sync)
+  const { destination } = stated
   const running = await findRunInProgress(destination)
-  const states = await readStates(destination, sync, running, setting.env)
+  const states = await readStates(stated, running, setting.env)
   const nowMs = Date.now()
   const streams = states?.flatMap((state) => toStatuses(state, nowMs, maxAgeMs)) ?? []
 
@@ -59,12 +60,11 @@ export async function runStatusCommand(
 
 /** Null while a run holds the file. */
 async function readStates(
-  text: string,
-  sync: string | null,
+  { destination: text, place, sync }: StatedDestination,
   running: RunInProgress | null,
   env: Environment,
 ): Promise<readonly SyncState[] | null> {
-  await using destination = await openDestination(text, { env })
+  await using destination = await openDestination(text, { env, place })
   try {
     return await destination.readState(sync)
   } catch (error) {

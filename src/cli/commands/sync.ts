@@ -61,7 +61,11 @@ async function runOne(
   )
   let report: RunReport
   try {
-    await using destination = await openDestination(request.destination, { logger, env: setting.env })
+    await using destination = await openDestination(request.destination, {
+      logger,
+      env: setting.env,
+      place: request.destinationPlace,
+    })
     await using source = await openSource(settings, {
       logger,
       limits: spec.limits,
