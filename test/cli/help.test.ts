@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
 import { refreshBuild } from '../../scripts/build.mjs'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
@@ -31,7 +30,7 @@ test.each([
   ['check', []],
   ['sync', ['shop.duckdb']],
 ])('%s on a connection string loads nothing that checks or reads files', async (command, args) => {
-  const folder = mkdtempSync(join(tmpdir(), 'trunkline-start-'))
+  const folder = makeTemporaryFolder('start')
   const source = 'postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1'
   const stderr = await promisify(execFile)(process.execPath, [MAIN, command, source, ...args], {
     cwd: folder,

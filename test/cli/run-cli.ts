@@ -1,9 +1,7 @@
 /** The command line as a person runs it: a process of its own, with an environment that holds nothing by chance. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
@@ -22,7 +20,7 @@ export interface CliResult {
 }
 
 export function makeFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'trunkline-cli-'))
+  return makeTemporaryFolder('cli')
 }
 
 export function runCli(args: readonly string[], options: CliOptions): Promise<CliResult> {

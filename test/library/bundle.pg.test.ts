@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
@@ -8,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startServer } from '../server/servers.js'
 import type { SpecialServer, TestDatabase } from '../server/servers.js'
 import { root } from './doc-examples.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 const PROGRAM = `
 import { isMainThread, threadId } from 'node:worker_threads'
@@ -35,7 +35,7 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 test('a program bundled into one file reads through a worker that is bundled into another', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'trunkline-bundle-'))
+  const folder = makeTemporaryFolder('bundle')
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
   writeFileSync(join(folder, 'program.ts'), PROGRAM)
   const shared = {

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { transform } from 'esbuild'
 import ts from 'typescript'
@@ -11,6 +10,7 @@ import { startServer } from '../server/servers.js'
 import type { SpecialServer, TestRole } from '../server/servers.js'
 import { findDocExamples, root } from './doc-examples.js'
 import { makeExampleShop } from './example-shop.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 const examples = findDocExamples()
 const named = (language: string) =>
@@ -28,7 +28,7 @@ beforeAll(async () => {
   await makeExampleShop(database)
   reader = await database.createRole()
   await database.sql(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${reader.name}`)
-  folder = mkdtempSync(join(tmpdir(), 'trunkline-examples-'))
+  folder = makeTemporaryFolder('examples')
   mkdirSync(join(folder, 'node_modules'))
   symlinkSync(root, join(folder, 'node_modules', 'trunkline'))
   mkdirSync(join(folder, 'bin'))

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
@@ -11,6 +10,7 @@ import { ERROR_CODES } from '../../src/model/error.js'
 import { startServer, type SpecialServer } from '../server/servers.js'
 import { findDocExamples, root } from './doc-examples.js'
 import { makeExampleShop } from './example-shop.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 let server: SpecialServer
 let url: string
@@ -43,7 +43,7 @@ function run(args: readonly string[], cwd: string): Promise<{ code: number | nul
   })
 }
 
-const newFolder = (): string => mkdtempSync(join(tmpdir(), 'trunkline-guides-'))
+const newFolder = (): string => makeTemporaryFolder('guides')
 
 describe('the troubleshooting guide', () => {
   const text = guide('troubleshooting')

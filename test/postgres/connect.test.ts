@@ -1,7 +1,6 @@
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -14,6 +13,7 @@ import { resolveConnection } from '../../src/postgres/resolve-connection.js'
 import { errorResponse, int32, message, startFakeServer, welcome } from './fake-server.js'
 import type { FakeAnswers, FakeServer } from './fake-server.js'
 import { open } from './open.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 const CANARY = 'canary-S3CRET'
 
@@ -92,7 +92,7 @@ describe('a request for the password', () => {
 })
 
 describe('where the password comes from', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'trunkline-passfile-'))
+  const folder = makeTemporaryFolder('passfile')
   const passfile = join(folder, 'pass')
   writeFileSync(passfile, `*:*:*:*:${CANARY}\n`)
 
@@ -359,7 +359,7 @@ describe('an unverified server', () => {
 
 describe('secrets', () => {
   it('leave by no error, however a connection fails', { timeout: 60_000 }, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'trunkline-canary-'))
+    const folder = makeTemporaryFolder('canary')
     const key = join(folder, 'key.pem')
     writeFileSync(key, `-----BEGIN PRIVATE KEY-----\n${CANARY}\n-----END PRIVATE KEY-----\n`, { mode: 0o600 })
     const echo = (sqlstate: string): Buffer =>

@@ -1,9 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { detectPooling } from '../../src/postgres/pooling.js'
@@ -11,6 +10,7 @@ import { beginReading } from '../../src/postgres/session.js'
 import { onEachServer } from '../server/servers.js'
 import type { TestDatabase } from '../server/servers.js'
 import { STALL_MS, drain, open } from './open.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 // Debian keeps it where only root looks.
 const PGBOUNCER = ['pgbouncer', '/usr/sbin/pgbouncer'].find(
@@ -38,7 +38,7 @@ onEachServer('through pgbouncer in transaction mode', (server) => {
     await database.sql('CREATE TABLE item AS SELECT generate_series(1, 1000) AS id')
     if (PGBOUNCER === undefined) return
     const port = await freePort()
-    const folder = mkdtempSync(join(tmpdir(), 'trunkline-pgbouncer-'))
+    const folder = makeTemporaryFolder('pgbouncer')
     chmodSync(folder, 0o755)
     const config = join(folder, 'pgbouncer.ini')
     writeFileSync(

@@ -1,13 +1,11 @@
 /** libpq itself, where the machine has it: what we must agree with. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 export const hasPsql = spawnSync('psql', ['--version']).status === 0
 if (!hasPsql) console.warn('psql is not on this machine: comparisons with libpq are skipped.')
 
-const emptyHome = mkdtempSync(join(tmpdir(), 'trunkline-home-'))
+const emptyHome = makeTemporaryFolder('home')
 
 /** One row, unaligned; null where psql could not connect. */
 export function psql(conninfo: string, sql: string, env: Record<string, string> = {}): string | null {

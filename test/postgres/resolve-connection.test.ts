@@ -1,5 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
@@ -7,13 +6,14 @@ import { KEYWORDS } from '../../src/postgres/conninfo-keywords.js'
 import type { ConnectionSettings } from '../../src/postgres/connection-settings.js'
 import { describeConnection, resolveConnection } from '../../src/postgres/resolve-connection.js'
 import type { ConnectionInput } from '../../src/postgres/resolve-connection.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 function resolve(input: Partial<ConnectionInput>): Promise<ConnectionSettings> {
   return resolveConnection({ env: {}, homeDir: '', userName: 'me', ...input })
 }
 
 function home(files: Record<string, string>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'trunkline-home-'))
+  const folder = makeTemporaryFolder('home')
   mkdirSync(join(folder, '.postgresql'))
   for (const [name, text] of Object.entries(files)) {
     writeFileSync(join(folder, name), text)

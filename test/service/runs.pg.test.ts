@@ -1,5 +1,3 @@
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { beforeAll, expect, test } from 'vitest'
@@ -7,6 +5,7 @@ import type { ConnectionInput } from '../../src/config/connection-input.js'
 import type { StatedServiceSettings } from '../../src/config/service-settings.js'
 import { onNewestServer, type TestDatabase } from '../server/servers.js'
 import { metricOf, openService, readerOf, syncOf, until, type TestService } from './open-service.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 interface RunDocument {
   readonly id: string
@@ -30,7 +29,7 @@ onNewestServer('Runs over HTTP', (server) => {
   })
 
   async function open(settings: StatedServiceSettings = {}): Promise<{ service: TestService; file: string }> {
-    const file = join(await mkdtemp(join(tmpdir(), 'trunkline-service-')), 'copy.duckdb')
+    const file = join(makeTemporaryFolder('service'), 'copy.duckdb')
     const slowly = { maxReadBytesPerSecond: 200_000 }
     const service = await openService({
       connections: new Map([['shop', reader]]),

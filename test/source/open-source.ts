@@ -1,6 +1,4 @@
 /** Sources for tests: the reader's worker is bundled from the sources as they are, as a bundled program would do it. */
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
@@ -20,6 +18,7 @@ import type {
   TypeOptions,
 } from '../../src/source/contract.js'
 import { createPostgresSource, type PostgresSourceOptions } from '../../src/source/postgres-source.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 export const TYPE_OPTIONS: TypeOptions = {
   types: {},
@@ -32,7 +31,7 @@ let readerFile: Promise<URL> | null = null
 
 export function bundleReader(): Promise<URL> {
   readerFile ??= (async () => {
-    const outfile = join(await mkdtemp(join(tmpdir(), 'trunkline-reader-')), 'reader.mjs')
+    const outfile = join(makeTemporaryFolder('reader'), 'reader.mjs')
     await build({
       entryPoints: [join(import.meta.dirname, '../../src/source/reader-worker.ts')],
       outfile,

@@ -1,7 +1,7 @@
 /** The certificates that `make.sh` made. */
-import { chmodSync, cpSync, mkdtempSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, cpSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeTemporaryFolder } from '../../temporary-folder.js'
 
 const FOLDER = import.meta.dirname
 
@@ -31,7 +31,7 @@ export function serverFiles(): Record<string, string> {
 
 /** Keys of the client in a folder of their own: a checkout makes every file readable by all. */
 export function clientKeys(): { readonly key: string; readonly encrypted: string; readonly open: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'trunkline-keys-'))
+  const folder = makeTemporaryFolder('keys')
   const copy = (from: string, to: string, mode: number): string => {
     const path = join(folder, to)
     cpSync(certificateFile(from), path)
