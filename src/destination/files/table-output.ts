@@ -44,6 +44,9 @@ export class TableOutput {
   readonly #open = new Map<string, DataFile>()
   readonly #partitions = new Set<string>()
   readonly #finished: SavedFile[] = []
+  /** The file that came to its size last, on its way to the disk while the next one is written; never rejects. */
+  #finishing: Promise<void> = Promise.resolve()
+  #finishFailure: { readonly error: unknown } | null = null
   #rows = 0
 
   constructor(options: TableOutputOptions) {
@@ -75,9 +78,11 @@ export class TableOutput {
   /** All that was written: durable, and there. At least one file, so that a table without rows is a table. */
   async finish(options: { readonly atLeastOne: boolean }): Promise<readonly SavedFile[]> {
     for (const key of [...this.#open.keys()]) await this.#finishFile(key)
+    await this.#finishedAll()
     if (options.atLeastOne && this.#finished.length === 0) {
       await this.#fileOf('')
       await this.#finishFile('')
+      await this.#finishedAll()
     }
     return this.#finished
   }
@@ -86,6 +91,7 @@ export class TableOutput {
   async abort({ remove }: { readonly remove: boolean }): Promise<void> {
     for (const file of this.#open.values()) await file.abort()
     this.#open.clear()
+    await this.#finishing
     if (!remove || this.#finished.length === 0) return
     const paths = this.#finished.map(({ path }) => path)
     await this.#options.store.remove(paths).catch(() => undefined)
@@ -121,17 +127,32 @@ export class TableOutput {
     return file
   }
 
+  /**
+   * Goes on beside what comes next, one file at a time: bringing a file to the disk or the bucket takes its time, in which rows can be
+   * encoded. What fails is told by the call after.
+   */
   async #finishFile(key: string): Promise<void> {
     const file = this.#open.get(key)
     if (file === undefined) return
+    await this.#finishedAll()
+    this.#open.delete(key)
+    this.#finishing = this.#finishNow(file).catch((error: unknown) => {
+      this.#finishFailure = { error }
+    })
+  }
+
+  async #finishNow(file: DataFile): Promise<void> {
     try {
       this.#finished.push(await file.finish())
     } catch (error) {
       await file.abort()
       throw error
-    } finally {
-      this.#open.delete(key)
     }
+  }
+
+  async #finishedAll(): Promise<void> {
+    await this.#finishing
+    if (this.#finishFailure !== null) throw this.#finishFailure.error
   }
 }
 

@@ -16,6 +16,8 @@ import type { LocalCopy, Store, StoreFile, StoredFile } from './store.js'
 const STAGING = '_trunkline/tmp'
 /** Small pieces are gathered up to this much before they are written. */
 const GATHER_BYTES = 256 * 1024
+/** What is written is brought to the disk by as much at a time, beside what comes next: the end then has little left to wait for. */
+const FLUSH_BYTES = 32 * 1024 * 1024
 
 export interface LocalStoreOptions {
   /** Absolute, or relative to the working directory. */
@@ -289,6 +291,10 @@ class LocalFile implements StoreFile {
   readonly #options: LocalFileOptions
   readonly #gathered = Buffer.allocUnsafe(GATHER_BYTES)
   #gatheredBytes = 0
+  #unflushedBytes = 0
+  #flushing: Promise<void> | null = null
+  /** The system tells once that something did not reach the disk, to whoever asks first: a later flush would know nothing of it. */
+  #failure: { readonly error: unknown } | null = null
   #ended = false
 
   constructor(staged: StagedFile, options: LocalFileOptions) {
@@ -299,9 +305,9 @@ class LocalFile implements StoreFile {
   async write(pieces: readonly Uint8Array[]): Promise<void> {
     await this.#options.tell('writing', async () => {
       for (const piece of pieces) {
-        if (this.#gatheredBytes + piece.length > GATHER_BYTES) await this.#flush()
+        if (this.#gatheredBytes + piece.length > GATHER_BYTES) await this.#writeGathered()
         if (piece.length > GATHER_BYTES) {
-          await writeAll(this.#staged.handle, piece)
+          await this.#writeOut(piece)
         } else {
           this.#gathered.set(piece, this.#gatheredBytes)
           this.#gatheredBytes += piece.length
@@ -312,26 +318,62 @@ class LocalFile implements StoreFile {
 
   async finish(): Promise<void> {
     await this.#options.tell('finishing', async () => {
-      await this.#flush()
+      await this.#writeGathered()
+      await this.#flushing
+      this.#throwIfFailed()
       await this.#staged.handle.sync()
       await this.#staged.handle.close()
-      this.#ended = true
+      this.#end()
       await this.#options.moveIntoPlace()
     })
   }
 
   async abort(): Promise<void> {
     if (this.#ended) return
-    this.#ended = true
+    this.#end()
     await this.#staged.handle.close().catch(() => undefined)
     await rm(this.#staged.path, { force: true }).catch(() => undefined)
   }
 
-  async #flush(): Promise<void> {
+  #end(): void {
+    this.#ended = true
+    this.#options.onEnd()
+  }
+
+  async #writeGathered(): Promise<void> {
     const bytes = this.#gatheredBytes
     if (bytes === 0) return
-    await writeAll(this.#staged.handle, this.#gathered.subarray(0, bytes))
+    await this.#writeOut(this.#gathered.subarray(0, bytes))
     this.#gatheredBytes = 0
+  }
+
+  async #writeOut(bytes: Uint8Array): Promise<void> {
+    this.#throwIfFailed()
+    try {
+      await writeAll(this.#staged.handle, bytes)
+    } catch (error) {
+      this.#failure = { error }
+      throw error
+    }
+    this.#unflushedBytes += bytes.length
+    if (this.#unflushedBytes >= FLUSH_BYTES && this.#flushing === null) this.#flushBeside()
+  }
+
+  /** One at a time; a disk that is slower than we are is waited for at the end. */
+  #flushBeside(): void {
+    this.#unflushedBytes = 0
+    this.#flushing = this.#staged.handle
+      .datasync()
+      .catch((error: unknown) => {
+        this.#failure ??= { error }
+      })
+      .then(() => {
+        this.#flushing = null
+      })
+  }
+
+  #throwIfFailed(): void {
+    if (this.#failure !== null) throw this.#failure.error
   }
 }
 
