@@ -216,8 +216,14 @@ export interface Snapshot extends AsyncDisposable {
    * Reads one split. Completes only after the whole stream arrived: trailer, CopyDone, `COPY n` with n = rows decoded; of the
    * other methods, every message of the exchange and as many rows as its command tags say.
    * A returned (not exhausted) iterator cancels the read.
+   *
+   * `onRead` may be called, once, when everything has come and only batches wait to be taken: whatever read it is free for another
+   * split.
    */
-  read(split: Split, options?: { readonly signal?: AbortSignal }): AsyncIterable<Batch>
+  read(
+    split: Split,
+    options?: { readonly signal?: AbortSignal; readonly onRead?: () => void },
+  ): AsyncIterable<Batch>
   /**
    * Takes back the memory of a batch that `read` gave, or of one made of it over the same memory: nobody may read it from then
    * on. Only spares making memory anew; never required, and a batch of other memory is left alone.

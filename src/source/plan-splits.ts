@@ -44,6 +44,8 @@ const MIN_SPLIT_BYTES = 16 * MIB
 const MIN_SPLIT_BYTES_PER_LEAF = MIB / 8
 /** So that the readers come to their ends at about the same time. */
 const SPLITS_PER_READER = 4
+/** The last splits are divided into so many again. */
+const MOST_LAST_PIECES = 4
 /** So that little is read again after an interruption. */
 const MIN_SPLITS = 16
 /** A checkpoint lists the splits that are done. */
@@ -204,7 +206,7 @@ function divideBlocks(stream: CatalogStream, options: PlanOptions): readonly Spl
     Math.min(SPLIT_BYTES, bytes / Math.max(MIN_SPLITS, SPLITS_PER_READER * readers)),
   )
   const count = Math.min(MAX_SPLITS, Math.floor(bytes / each))
-  const bounds = blockBounds(leaves, count)
+  const bounds = blockBounds(leaves, splitShares(count, { readers, finest: Math.floor(bytes / count / least) }))
   if (bounds.length === 0) return [{ kind: 'all' }]
   return [0, ...bounds].map((from, index) => ({
     kind: 'blocks',
@@ -215,18 +217,32 @@ function divideBlocks(stream: CatalogStream, options: PlanOptions): readonly Spl
 }
 
 /**
- * Block numbers that divide the blocks of all leaves into `count` parts of about equal size: below block x lie min(size, x)
- * blocks of each leaf.
+ * Shares of the whole that lie below each bound between `count` equal parts. Of several readers the last part of each is divided once
+ * more, into `finest` at most: whoever comes to its end first waits for the others, and no longer than one part takes.
  */
-function blockBounds(leaves: readonly number[], count: number): readonly number[] {
+function splitShares(
+  count: number,
+  { readers, finest }: { readonly readers: number; readonly finest: number },
+): readonly number[] {
+  const whole = readers < 2 || count <= readers ? count : count - readers
+  const pieces = Math.max(1, Math.min(MOST_LAST_PIECES, finest))
+  const shares = Array.from({ length: whole }, (_, index) => (index + 1) / count)
+  for (let piece = 1; piece <= (count - whole) * pieces; piece++) {
+    shares.push((whole + piece / pieces) / count)
+  }
+  return shares.slice(0, -1)
+}
+
+/** Block numbers that divide the blocks of all leaves by `shares`: below block x lie min(size, x) blocks of each leaf. */
+function blockBounds(leaves: readonly number[], shares: readonly number[]): readonly number[] {
   const sizes = [...leaves].sort((a, b) => a - b)
   const total = sizes.reduce((sum, size) => sum + size, 0)
   const bounds: number[] = []
   /** Blocks of the leaves that end below the bound in hand, and how many leaves those are. */
   let ended = 0
   let endedBlocks = 0
-  for (let part = 1; part < count; part++) {
-    const below = (total * part) / count
+  for (const share of shares) {
+    const below = total * share
     for (;;) {
       const size = sizes[ended]
       if (size === undefined || endedBlocks + size * (sizes.length - ended) >= below) break

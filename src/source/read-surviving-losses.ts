@@ -8,7 +8,12 @@ import type { Given } from './replay.js'
 interface SplitReader {
   /** What it died of. */
   readonly failure: TrunklineError | null
-  read(split: Split, given: Given, signal: AbortSignal): AsyncIterable<Batch>
+  /** `onRead`: it has read the split and is free, although not all batches were taken. */
+  read(
+    split: Split,
+    given: Given,
+    options: { readonly signal: AbortSignal; readonly onRead: () => void },
+  ): AsyncIterable<Batch>
 }
 
 export interface SurvivingOptions<R extends SplitReader> {
@@ -16,6 +21,8 @@ export interface SurvivingOptions<R extends SplitReader> {
   /** Where the server gives no reader. */
   readonly readOnLeader: (given: Readonly<Given>) => AsyncIterable<Batch>
   readonly signal: AbortSignal
+  /** Told when a reader has read the split, and another one may be begun. */
+  readonly onRead?: (() => void) | undefined
   readonly logger: Logger
 }
 
@@ -27,7 +34,7 @@ export async function* readSurvivingLosses<R extends SplitReader>(
   split: Split,
   options: SurvivingOptions<R>,
 ): AsyncGenerator<Batch, void> {
-  const { readers, signal, logger } = options
+  const { readers, signal, onRead, logger } = options
   const given: Given = { batches: 0, digest: 0 }
   let lossesInARow = 0
   for (;;) {
@@ -37,8 +44,17 @@ export async function* readSurvivingLosses<R extends SplitReader>(
       yield* options.readOnLeader(given)
       return
     }
+    let held = true
+    const release = (): void => {
+      if (held) readers.release(reader)
+      held = false
+    }
+    const free = (): void => {
+      release()
+      onRead?.()
+    }
     try {
-      yield* reader.read(split, given, signal)
+      yield* reader.read(split, given, { signal, onRead: free })
       return
     } catch (error) {
       const lost = reader.failure !== null && error instanceof TrunklineError && error.retry === 'safe'
@@ -47,7 +63,7 @@ export async function* readSurvivingLosses<R extends SplitReader>(
       if (!lost || !canRepeat || signal.aborted || lossesInARow === MAX_LOSSES_IN_A_ROW) throw error
       logger.warn({ code: error.code, stream: split.stream }, 'a reader was lost; another one takes over')
     } finally {
-      readers.release(reader)
+      release()
     }
   }
 }

@@ -30,7 +30,10 @@ export class Reader {
   #listener: ((message: FromReader | null) => void) | null = null
   #failure: TrunklineError | null = null
   #closing = false
+  /** Of the read that was begun last. */
   #readId = 0
+  /** Batches that came and are not used yet, of that read and of the one before. */
+  #unused = 0
   readonly #takeBack = (buffer: ArrayBuffer): void => {
     this.#worker.postMessage({ kind: 'recycle', buffer } satisfies ToReader, [buffer])
   }
@@ -94,23 +97,37 @@ export class Reader {
 
   /**
    * One read at a time, of what comes after `given`, which is kept up to date. Leaving it early cancels it; the reader is free
-   * again when this has returned.
+   * again when this has returned, or when `onRead` is called: then everything has come, and only batches wait to be taken.
    */
-  async *read(split: Split, given: Given, signal: AbortSignal): AsyncGenerator<Batch, ReadTotals> {
+  async *read(
+    split: Split,
+    given: Given,
+    { signal, onRead }: { readonly signal: AbortSignal; readonly onRead?: (() => void) | undefined },
+  ): AsyncGenerator<Batch, ReadTotals> {
     signal.throwIfAborted()
     const readId = ++this.#readId
     const inbox: FromReader[] = []
+    /** Of this read: came, and not used yet. */
+    let unused = 0
     let wake: (() => void) | null = null
     const rouse = (): void => wake?.()
-    this.#listener = (message) => {
-      if (message !== null && 'readId' in message && message.readId === readId) inbox.push(message)
+    const listener = (message: FromReader | null): void => {
+      if (message !== null && 'readId' in message && message.readId === readId) {
+        inbox.push(message)
+        if (message.kind === 'batch') {
+          unused++
+          this.#unused++
+        }
+        if (message.kind === 'done') onRead?.()
+      }
       rouse()
     }
+    this.#listener = listener
     signal.addEventListener('abort', rouse)
     let ended = false
     try {
       this.#send({ kind: 'read', readId, split, after: { ...given } })
-      this.#send({ kind: 'credit', readId, batches: CREDIT })
+      this.#send({ kind: 'credit', readId, batches: CREDIT - this.#unused })
       for (;;) {
         signal.throwIfAborted()
         const message = inbox.shift()
@@ -126,7 +143,8 @@ export class Reader {
           given.batches++
           given.digest = message.digest
           yield lend(message.batch, this.#takeBack)
-          this.#send({ kind: 'credit', readId, batches: 1 })
+          unused--
+          this.#giveCredit(1)
         } else if (message.kind === 'done') {
           ended = true
           return { rows: message.rows, bytes: message.bytes }
@@ -140,8 +158,16 @@ export class Reader {
       // What ends the read may be here already, behind batches that nobody took.
       ended ||= inbox.some(({ kind }) => kind === 'done' || kind === 'error')
       if (!ended && this.#failure === null) await this.#stopRead(readId)
-      this.#listener = null
+      // Another read may have begun.
+      if (this.#readId === readId) this.#listener = null
+      this.#giveCredit(unused)
     }
+  }
+
+  /** To whichever read is under way: what the one before leaves in the engine's hands counts against the next. */
+  #giveCredit(batches: number): void {
+    this.#unused -= batches
+    if (batches > 0) this.#send({ kind: 'credit', readId: this.#readId, batches })
   }
 
   async close(): Promise<void> {

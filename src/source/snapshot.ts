@@ -227,7 +227,8 @@ export class PostgresSnapshot implements Snapshot {
     )
   }
 
-  async *read(split: Split, options: { readonly signal?: AbortSignal } = {}): AsyncGenerator<Batch, void> {
+  async *read(split: Split, options: Parameters<Snapshot['read']>[1] = {}): AsyncGenerator<Batch, void> {
+    const { onRead } = options
     const signal = this.#combine(options.signal)
     const { readers, logger } = this.#parts
     const readOnLeader = (given: Readonly<Given>): AsyncGenerator<Batch, void> =>
@@ -237,7 +238,7 @@ export class PostgresSnapshot implements Snapshot {
       const batches =
         readers === null
           ? readOnLeader({ batches: 0, digest: 0 })
-          : readSurvivingLosses(split, { readers, readOnLeader, signal, logger })
+          : readSurvivingLosses(split, { readers, readOnLeader, signal, onRead, logger })
       for await (const batch of batches) {
         given++
         yield batch

@@ -25,6 +25,7 @@ interface Arrived {
  * the one before has its reader; after its first null it is not asked again, and the batches end with the splits under way.
  *
  * Each read holds one batch at most and goes on when that batch has been used: whoever is slow to take holds the server back.
+ * Where the source says that a split has been read before its last batches are used, the next one begins meanwhile.
  * A failure stops the other reads, and so does leaving early; either way nothing is under way any more when this has returned,
  * and every permit is given back.
  */
@@ -63,9 +64,9 @@ export async function* readSplits(
       arrived.push({ batch, proceed })
       wake?.()
     })
-  const readOne = async (split: Split): Promise<void> => {
+  const readOne = async (split: Split, onRead: () => void): Promise<void> => {
     const shaped = pressure?.shape(split) ?? split
-    for await (const batch of snapshot.read(shaped, { signal: active })) {
+    for await (const batch of snapshot.read(shaped, { signal: active, onRead })) {
       // It may have been on its way when the others were stopped, and then nobody would take it.
       active.throwIfAborted()
       await handOver(batch)
@@ -75,7 +76,10 @@ export async function* readSplits(
   const readAll = async (): Promise<void> => {
     for (let split = take(); split !== null; split = take()) {
       const permit = await permits.acquire(stream, active)
-      watch(readOne(split).finally(permit.release))
+      const release = (): void => {
+        permit.release()
+      }
+      watch(readOne(split, release).finally(release))
     }
   }
 

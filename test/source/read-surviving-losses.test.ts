@@ -71,3 +71,31 @@ test('an error that another reader would meet too is not tried again', async () 
   const denied = new TrunklineError('PERMISSION_DENIED', 'Not allowed.')
   await expect(read([0], repeatable, denied)).rejects.toBe(denied)
 })
+
+test('a reader that has read is free before its last batches are taken, and is given back once', async () => {
+  const given: string[] = []
+  const reader = {
+    failure: null,
+    async *read(_split: Split, _given: Given, { onRead }: { readonly onRead: () => void }) {
+      yield await Promise.resolve(BATCH)
+      onRead()
+      yield BATCH
+    },
+  }
+  const batches = readSurvivingLosses(repeatable, {
+    readers: { acquire: () => Promise.resolve(reader), release: () => given.push('back') },
+    // eslint-disable-next-line require-yield
+    readOnLeader: async function* () {
+      await Promise.reject(new Error('the leader is not needed'))
+    },
+    signal: new AbortController().signal,
+    onRead: () => given.push('told'),
+    logger: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+  })
+  await batches.next()
+  expect(given).toEqual([])
+  await batches.next()
+  expect(given).toEqual(['back', 'told'])
+  expect((await batches.next()).done).toBe(true)
+  expect(given).toEqual(['back', 'told'])
+})

@@ -297,7 +297,7 @@ onEachServer('splits', (server) => {
         })
       ).length
     expect(await planned('id = 7')).toBe(1)
-    expect(await planned(`v <> 'x'`)).toBe(server.major < 14 ? 1 : 16)
+    expect(await planned(`v <> 'x'`)).toBe(server.major < 14 ? 1 : 22)
   })
 
   test.skipIf(server.major >= 14)(

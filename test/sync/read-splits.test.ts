@@ -149,3 +149,24 @@ test('two streams share the readers and neither starves', async () => {
   expect(order.filter((stream) => stream === 'big')).toHaveLength(12)
   expect(order.lastIndexOf('small')).toBeLessThan(5)
 })
+
+test('the next split begins when the one before has been read, although a batch of it is still to be taken', async () => {
+  const begun: number[] = []
+  const snapshot: Pick<Snapshot, 'read'> = {
+    async *read({ index }, options = {}) {
+      begun.push(index)
+      await turn()
+      options.onRead?.()
+      yield batchOf(1)
+    },
+  }
+  const splits = [0, 1].map((index) => ({ stream: 'public.t', index }) as Split)
+  const permits = new ReaderPermits(1)
+  const take = (): Split | null => splits.shift() ?? null
+  const batches = readSplits(snapshot, take, { permits, stream: 'public.t', signal: never })
+  await batches.next()
+  await turn()
+  expect(begun).toEqual([0, 1])
+  for await (const batch of batches) void batch
+  expect(permits.holders).toBe(0)
+})
