@@ -206,7 +206,10 @@ function divideBlocks(stream: CatalogStream, options: PlanOptions): readonly Spl
     Math.min(SPLIT_BYTES, bytes / Math.max(MIN_SPLITS, SPLITS_PER_READER * readers)),
   )
   const count = Math.min(MAX_SPLITS, Math.floor(bytes / each))
-  const bounds = blockBounds(leaves, splitShares(count, { readers, finest: Math.floor(bytes / count / least) }))
+  const bounds = blockBounds(
+    leaves,
+    splitShares(count, { readers, finest: Math.floor(bytes / count / least) }),
+  )
   if (bounds.length === 0) return [{ kind: 'all' }]
   return [0, ...bounds].map((from, index) => ({
     kind: 'blocks',
