@@ -35,6 +35,8 @@ export interface DestinationCapabilities {
   readonly serverText?: boolean
   /** Where streams land that have no schema: configured SELECTs. Absent: `main`. */
   readonly defaultSchema?: string
+  /** What cannot be kept of such columns, or is read otherwise by some, as sentences. Absent: everything is. */
+  readonly losses?: (fields: readonly Field[]) => readonly string[]
 }
 
 export interface Destination extends AsyncDisposable {

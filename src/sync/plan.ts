@@ -16,7 +16,7 @@ import type {
 } from '../model/sync-spec.js'
 import type { DestinationCapabilities, TableName } from '../destination/contract.js'
 import type { ReadColumn, ResolvedCursor, Source } from '../source/contract.js'
-import { describeTransforms, type TransformSpec } from '../transform/transform-spec.js'
+import { describeTransforms, landedFields, type TransformSpec } from '../transform/transform-spec.js'
 import { printTable } from './naming.js'
 import { checkCursorMasks, chooseTransform, keyAfterMasks } from './plan-transform.js'
 import { planCursor, type CursorPlan } from './cursor-plan.js'
@@ -146,7 +146,16 @@ export function planStream(input: PlanInput): StreamPlan {
       rowSecurity: stream.rowSecurity,
       declaredKey: options.primaryKey !== undefined || stream.key?.from === 'declared',
     }),
-    losses: lossy.map((column) => `${column.field.name}: ${column.loss ?? ''}`),
+    losses: [
+      ...lossy.map((column) => `${column.field.name}: ${column.loss ?? ''}`),
+      ...(capabilities.losses?.(
+        landedFields(
+          transform,
+          columns.map((column) => column.field),
+          key,
+        ),
+      ) ?? []),
+    ],
     warnings,
   }
 }

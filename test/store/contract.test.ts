@@ -1,6 +1,6 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { afterEach, vi } from 'vitest'
 import { createLocalStore } from '../../src/destination/stores/local-store.js'
 import { makeS3Store } from './open-s3-store.js'
@@ -19,6 +19,9 @@ describeStore('a folder', async () => {
         .filter((entry) => entry.isFile())
         .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
     },
+    unfinished: async () => (await readdir(join(folder, '_trunkline/tmp'))).length,
+    // Where a folder would have to be.
+    spoil: (store, path) => store.put(dirname(path), Buffer.from('a file')),
     dispose: () => rm(folder, { recursive: true, force: true }),
   }
 })
@@ -31,6 +34,11 @@ describeStore('a bucket', async () => {
   return {
     open: () => makeS3Store(server, { prefix }, { partBytes: () => 64 * 1024 }),
     look: async () => Array.from(server.objects.keys(), (key) => key.slice(prefix.length + 1)),
+    unfinished: async () => server.uploads.size,
+    spoil: async (_, path) => {
+      const trouble = { kind: 'status', status: 403, code: 'AccessDenied' } as const
+      server.inject({ on: ({ key }) => key.endsWith(path), trouble, times: 9 })
+    },
     dispose: async () => server[Symbol.asyncDispose](),
   }
 })

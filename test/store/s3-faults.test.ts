@@ -3,18 +3,20 @@ import { readFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Store } from '../../src/destination/stores/store.js'
 import { makeS3Store } from './open-s3-store.js'
-import { startS3Server, type Operation, type S3Server, type Trouble } from './s3-server.js'
+import {
+  startS3Server,
+  type Answer,
+  type Call,
+  type Operation,
+  type S3Server,
+  type Trouble,
+} from './s3-server.js'
 
 let server: S3Server
 let store: Store
 
-/** Gives up waiting for an answer soon: what is tested is what it does then. */
-function openStore(patience: { readonly attempts?: number } = {}): Store {
-  return makeS3Store(
-    server,
-    { prefix: '' },
-    { partBytes: () => 10_000, patience: { idleMs: 300, ...patience } },
-  )
+function openStore(patience: { readonly attempts?: number; readonly idleMs?: number } = {}): Store {
+  return makeS3Store(server, { prefix: '' }, { partBytes: () => 10_000, patience })
 }
 
 beforeEach(async () => {
@@ -35,8 +37,6 @@ afterEach(async () => {
 const passing: readonly (readonly [string, Trouble])[] = [
   ['is cut before it has an effect', { kind: 'reset', effect: false }],
   ['is cut when it had its effect', { kind: 'reset', effect: true }],
-  ['is never answered', { kind: 'silence', effect: false }],
-  ['has its effect and is never answered', { kind: 'silence', effect: true }],
   ['is answered with SlowDown', { kind: 'status', status: 503, code: 'SlowDown' }],
   ['is answered with an internal error', { kind: 'status', status: 500, code: 'InternalError' }],
   [
@@ -51,9 +51,9 @@ const content = Buffer.from(Array.from({ length: 35_000 }, (_, index) => index %
 const works: readonly (readonly [Operation, string, () => Promise<unknown>, unknown])[] = [
   ['PutObject', 'put', () => store.put('put', content), undefined],
   ['PutObject', 'new', () => store.putNew('new', content), true],
-  ['CreateUpload', 'parts', () => upload('parts'), undefined],
+  ['CreateUpload', 'first', () => upload('first'), undefined],
   ['UploadPart', 'parts', () => upload('parts'), undefined],
-  ['CompleteUpload', 'parts', () => upload('parts'), undefined],
+  ['CompleteUpload', 'last', () => upload('last'), undefined],
 ]
 
 async function upload(path: string): Promise<void> {
@@ -62,13 +62,44 @@ async function upload(path: string): Promise<void> {
   await file.finish()
 }
 
+const presentKeys = (): readonly string[] =>
+  Array.from(server.objects.keys()).filter((name) => !name.startsWith('_trunkline/'))
+
 describe.each(works)('%s for %s', (operation, key, work, result) => {
   test.each(passing)('that %s: the file is there whole, once', async (_, trouble) => {
     server.inject({ on: (call) => call.operation === operation && call.key === key, trouble })
     expect(await work()).toBe(result)
     expect(server.objects.get(key)?.content.equals(content)).toBe(true)
-    expect(Array.from(server.objects.keys()).filter((name) => !name.startsWith('_trunkline/'))).toEqual([key])
+    expect(presentKeys()).toEqual([key])
   })
+})
+
+/** All at once, as each is waited for: what is given up early on a busy machine is only tried once more. */
+test.each([
+  ['never answered', false],
+  ['never answered, having had their effect', true],
+])('of requests that are %s the files are there whole, once, and are read whole', async (_, effect) => {
+  await store.put('read', content)
+  for (const [operation, key] of [...works, ['GetObject', 'read'] as const]) {
+    const trouble = { kind: 'silence', effect } as const
+    server.inject({ on: (call) => call.operation === operation && call.key === key, trouble })
+  }
+  const stalled = { kind: 'stalled_body', bytes: 20_000 } as const
+  server.inject({
+    on: ({ operation, key }) => operation === 'GetObject' && key === 'stalled',
+    trouble: stalled,
+  })
+  await store.put('stalled', content)
+  const patient = store
+  store = openStore({ idleMs: 1000 })
+  const results = Promise.all(works.map(([, , work]) => work()))
+  const [done, read, stalledRead] = await Promise.all([results, store.read('read'), store.read('stalled')])
+  await patient.close()
+  expect(done).toEqual(works.map(([, , , result]) => result))
+  for (const [, key] of works) expect(server.objects.get(key)?.content.equals(content), key).toBe(true)
+  expect(presentKeys().toSorted()).toEqual([...works.map(([, key]) => key), 'read', 'stalled'].toSorted())
+  for (const bytes of [read, stalledRead]) expect(content.equals(bytes ?? new Uint8Array())).toBe(true)
+  expect(server.calls.map(({ headers }) => headers.range)).toContain('bytes=20000-')
 })
 
 describe('reading', () => {
@@ -78,17 +109,100 @@ describe('reading', () => {
     expect(content.equals((await store.read('a')) ?? new Uint8Array())).toBe(true)
   })
 
-  test.each([
-    ['ends early', { kind: 'cut_body', bytes: 20_000 }],
-    ['stops in the middle', { kind: 'stalled_body', bytes: 20_000 }],
-  ] as const)('a body that %s is gone on with where it broke', async (_, trouble) => {
+  test('a body that ends early is gone on with where it broke', async () => {
     await store.put('a', content)
+    const trouble = { kind: 'cut_body', bytes: 20_000 } as const
     server.inject({ on: (call) => call.operation === 'GetObject' && call.key === 'a', trouble, times: 100 })
     const copy = await store.fetch('a')
     expect(content.equals(await readFile(copy.path))).toBe(true)
     await copy.release()
     const ranges = server.calls.filter((call) => call.key === 'a').map(({ headers }) => headers.range)
     expect(ranges).toContain('bytes=20000-')
+  })
+
+  /** The first answer breaks off, and what is asked for then is answered so. */
+  const without = (headers: Answer['headers'], name: string): Record<string, string> =>
+    Object.fromEntries(Object.entries(headers ?? {}).filter(([key]) => key !== name))
+  const half = (body: Answer['body']): Buffer => Buffer.from(body ?? '').subarray(0, 100)
+  test.each<[string, (answer: Answer, object: Buffer) => Answer]>([
+    [
+      'all of it, by a store that knows no ranges',
+      ({ headers }, object) => ({ status: 200, headers: whole(headers, object), body: object }),
+    ],
+    [
+      'the rest, without saying that it is',
+      ({ headers, body = '' }) => ({ status: 206, headers: without(headers, 'content-range'), body }),
+    ],
+    [
+      'another part',
+      ({ headers, body = '' }, object) => ({
+        status: 206,
+        headers: { ...headers, 'content-range': `bytes 0-14999/${object.length}` },
+        body,
+      }),
+    ],
+    [
+      'less than the rest',
+      ({ headers, body }, object) => ({
+        status: 206,
+        headers: {
+          ...headers,
+          'content-range': `bytes 20000-20099/${object.length}`,
+          'content-length': '100',
+        },
+        body: half(body),
+      }),
+    ],
+    [
+      'the rest of a longer file',
+      ({ headers, body = '' }, object) => ({
+        status: 206,
+        headers: { ...headers, 'content-range': `bytes 20000-${object.length - 1}/${object.length + 1}` },
+        body,
+      }),
+    ],
+  ])('what is gone on with is %s: an error, and never taken for the file', async (_, change) => {
+    await store.put('a', content)
+    server.inject({ on: 'GetObject', trouble: { kind: 'cut_body', bytes: 20_000 } })
+    const isRest = ({ operation, headers }: Call): boolean =>
+      operation === 'GetObject' && headers.range !== undefined
+    server.inject({ on: isRest, trouble: { kind: 'answer', change } })
+    await expect(store.read('a')).rejects.toMatchObject({
+      code: 'DESTINATION_FAILED',
+      message: expect.stringContaining('Cannot read s3://lake/a') as string,
+      hint: expect.stringContaining('Range') as string,
+    })
+  })
+
+  test('a file whose tag is another one when it is gone on with is read anew, whatever the store makes of If-Match', async () => {
+    await store.put('a', content)
+    const other = Buffer.alloc(content.length, 'other')
+    server.inject({ on: 'GetObject', trouble: { kind: 'cut_body', bytes: 20_000 } })
+    const isRest = ({ operation, headers }: Call): boolean =>
+      operation === 'GetObject' && headers.range !== undefined
+    server.inject({
+      on: isRest,
+      trouble: {
+        kind: 'answer',
+        change: ({ headers }) => {
+          server.objects.set('a', { ...stored('a'), content: other, etag: '0'.repeat(32) })
+          return { status: 206, headers: { ...headers, etag: '"1"' }, body: other.subarray(20_000) }
+        },
+      },
+    })
+    expect(other.equals((await store.read('a')) ?? new Uint8Array())).toBe(true)
+  })
+
+  test('a file without a tag is read from its beginning again, since nobody knows what the rest is of', async () => {
+    await store.put('a', content)
+    const change = ({ status, headers, body = '' }: Answer): Answer => ({
+      status,
+      headers: without(headers, 'etag'),
+      body,
+    })
+    server.inject({ on: 'GetObject', trouble: { kind: 'cut_body', bytes: 20_000 } })
+    server.inject({ on: 'GetObject', trouble: { kind: 'answer', change }, times: 9, after: 1 })
+    expect(content.equals((await store.read('a')) ?? new Uint8Array())).toBe(true)
   })
 
   test('a file that is replaced while it is read comes whole, as the one or the other', async () => {
@@ -235,4 +349,9 @@ function stored(
   const found = server.objects.get(key)
   if (found === undefined) throw new Error(`${key} is not there`)
   return found
+}
+
+function whole(headers: Answer['headers'], object: Buffer): Record<string, string> {
+  const kept = Object.entries(headers ?? {}).filter(([name]) => name !== 'content-range')
+  return { ...Object.fromEntries(kept), 'content-length': String(object.length) }
 }

@@ -42,6 +42,8 @@ export type Trouble =
   /** The content is stored with one bit turned over: what a broken store or disk does. */
   | { readonly kind: 'damaged_body' }
   | { readonly kind: 'call'; readonly run: () => void }
+  /** What a proxy, or a store of its own mind, answers instead. */
+  | { readonly kind: 'answer'; readonly change: (answer: Answer, object: Buffer) => Answer }
 
 export interface Fault {
   readonly on: Operation | ((call: Call) => boolean)
@@ -143,7 +145,8 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
       if (trouble?.kind === 'reset') return void request.socket.destroy()
       if (trouble?.kind === 'silence') return
       if (trouble?.kind === 'status') throw new Refusal(trouble.status, trouble.code)
-      send(response, answer, trouble)
+      const object = store.get(key)?.content ?? Buffer.alloc(0)
+      send(response, trouble?.kind === 'answer' ? trouble.change(answer, object) : answer, trouble)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
       const body = `<Error><Code>${error.code}</Code><Message>${escapeXml(error.message)}</Message></Error>`
@@ -378,7 +381,7 @@ export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Se
   }
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Buffer

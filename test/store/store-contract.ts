@@ -1,5 +1,6 @@
 /** What every store keeps, whatever it keeps files in: src/destination/stores/store.ts, as tests. */
 import { access, readFile } from 'node:fs/promises'
+import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Store, StoredFile } from '../../src/destination/stores/store.js'
 
@@ -8,6 +9,10 @@ export interface StorePlace {
   open(): Store
   /** What is there, as somebody else than the store sees it: paths. */
   look(): Promise<readonly string[]>
+  /** How many files are left half written. */
+  unfinished(): Promise<number>
+  /** Lets whatever is written there fail. */
+  spoil(store: Store, path: string): Promise<void>
   dispose(): Promise<void>
 }
 
@@ -37,8 +42,15 @@ export function describeStore(name: string, makePlace: () => Promise<StorePlace>
       expect(await readText(store, 'empty')).toBe('')
     })
 
-    test('reads null where there is no file', async () => {
-      expect(await store.read('data/none')).toBeNull()
+    test('reads null where there is no file: nothing, a folder, something below a file', async () => {
+      await store.put('data/a', Buffer.from('1'))
+      for (const path of ['data/none', 'nowhere/none', 'data', 'data/a/b']) {
+        expect(await store.read(path), path).toBeNull()
+        await expect(store.fetch(path), path).rejects.toMatchObject({
+          code: 'DESTINATION_FAILED',
+          message: expect.stringContaining(`${path} is not there`) as string,
+        })
+      }
     })
 
     test('writes a new file once: the second with other content is refused, with the same content it is the first', async () => {
@@ -107,11 +119,24 @@ export function describeStore(name: string, makePlace: () => Promise<StorePlace>
     })
 
     test('lists files below a prefix in the order of their paths, with sizes, and from a path on', async () => {
-      const names = ['b/2', 'b/10', 'a', 'b/1', 'b-1', 'b/é', 'b/x=1/y', 'c & <d>']
+      const names = [
+        'b/2',
+        'b/10',
+        'a',
+        'b/1',
+        'b-1',
+        'b/é',
+        'b/x=1/y',
+        'c & <d>',
+        'd/🦆',
+        'd/\uff00',
+        'd🦆/x',
+      ]
       for (const name of names) await store.put(name, Buffer.alloc(name.length))
       const listed = await collect(store.list(''))
       expect(listed.map((file) => file.path)).toEqual(inOrder(names))
       expect(listed.every((file) => file.bytes === file.path.length)).toBe(true)
+      expect(await paths(store.list('d', { after: 'd/\uff00' }))).toEqual(['d/🦆', 'd🦆/x'])
       expect(await paths(store.list('b/'))).toEqual(inOrder(names.filter((name) => name.startsWith('b/'))))
       expect(await paths(store.list('b/1'))).toEqual(['b/1', 'b/10'])
       expect(await paths(store.list('b/', { after: 'b/10' }))).toEqual(
@@ -133,7 +158,50 @@ export function describeStore(name: string, makePlace: () => Promise<StorePlace>
       await store.remove(['a/1', 'never', 'b'])
       expect(await paths(store.list(''))).toEqual(['a/2'])
       await store.remove([])
-      await store.remove(['a/1'])
+      await store.remove(['a/1', 'a', 'a/2/below'])
+      expect(await paths(store.list(''))).toEqual(['a/2'])
+    })
+
+    test('is not opened when that is aborted, and says why', async () => {
+      const reason = new Error('enough')
+      await expect(place.open().open({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+      const controller = new AbortController()
+      const again = place.open()
+      const opening = again.open({ signal: controller.signal })
+      controller.abort(reason)
+      await expect(opening).rejects.toBe(reason)
+      await again.close()
+    })
+
+    test('closed, keeps nothing of what was begun and not finished', async () => {
+      const other = place.open()
+      await other.open({})
+      const before = await place.look()
+      const file = await other.create('data/a')
+      await file.write([new Uint8Array(300_000)])
+      await other.close()
+      expect(await place.look()).toEqual(before)
+      expect(await place.unfinished()).toBe(0)
+    })
+
+    test('names a file in an error without the values of rows that its folder is called by', async () => {
+      await place.spoil(store, 'data/region=canary/b=2/part')
+      for (const work of [
+        () => store.put('data/region=canary/b=2/part', Buffer.from('x')),
+        async () => {
+          const file = await store.create('data/region=canary/b=2/part')
+          await file.finish()
+        },
+      ]) {
+        const failure = await work().then(
+          () => null,
+          (error: unknown) => error,
+        )
+        expect(failure).toMatchObject({ name: 'TrunklineError' })
+        const told = inspect(failure, { depth: 9 })
+        expect(told).not.toContain('canary')
+        expect(told).toContain('data/region=…/b=…')
+      }
     })
 
     test('gives a copy on this machine that can be released', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { DestinationCapabilities } from '../../src/destination/contract.js'
 import type { CatalogStream } from '../../src/model/catalog.js'
 import type { StreamOptions } from '../../src/model/sync-spec.js'
 import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
@@ -110,6 +111,15 @@ describe('how rows are read', () => {
       expect(asked).toMatchObject({ readMethod, limits: { batchRows: 50_000 } })
     }
   })
+})
+
+test('what the destination cannot keep is said beside what the columns lose, by the names that land', () => {
+  const losses: DestinationCapabilities['losses'] = (fields) => [
+    `${fields.map(({ name }) => name).join(', ')}: not all of it.`,
+  ]
+  const made = plan({}, { rename: { note: 'remark' } }, { capabilities: { ...capabilities, losses } })
+  expect(made.losses).toEqual([expect.stringMatching(/^id, .*remark.*: not all of it\.$/)])
+  expect(plan().losses).toEqual([])
 })
 
 describe('landing and deletes', () => {

@@ -6,7 +6,7 @@ import { TrunklineError } from '../../model/error.js'
 import { systemErrorCode } from '../system-error.js'
 import type { FileCopy } from './file-format.js'
 
-/** @throws DESTINATION_INVALID where the file is not whole, or not of these fields; DESTINATION_READ_ONLY where it may not be read */
+/** @throws DESTINATION_FAILED where the file is not whole, or not of these fields; DESTINATION_READ_ONLY where it may not be read */
 export async function* readArrowFile(file: FileCopy, options: ArrowReadOptions): AsyncGenerator<Batch> {
   let handle: FileHandle | null = null
   try {
@@ -33,7 +33,7 @@ function readerOf(handle: FileHandle): (target: Uint8Array, position: number) =>
 function unreadable({ name }: FileCopy, cause: unknown): unknown {
   if (cause instanceof MalformedArrow) {
     return new TrunklineError(
-      'DESTINATION_INVALID',
+      'DESTINATION_FAILED',
       `The Arrow file ${name} cannot be read: ${cause.message}.`,
       {
         hint: 'It is not as it was written. Load its table anew with trunkline state resync.',
@@ -43,8 +43,12 @@ function unreadable({ name }: FileCopy, cause: unknown): unknown {
   }
   const code = systemErrorCode(cause)
   if (code === undefined) return cause
-  return new TrunklineError(code, `The file ${name} cannot be read.`, {
-    hint: 'Look whether it is there and may be read, or load its table anew with trunkline state resync.',
-    cause,
-  })
+  return new TrunklineError(
+    code === 'DESTINATION_INVALID' ? 'DESTINATION_FAILED' : code,
+    `The file ${name} cannot be read.`,
+    {
+      hint: 'Look whether it is there and may be read, or load its table anew with trunkline state resync.',
+      cause,
+    },
+  )
 }

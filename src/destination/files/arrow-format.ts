@@ -5,7 +5,7 @@ import { loadZstdExpander } from '../../codec/compression/zstd.js'
 import { chooseOption, refuseUnknownOptions, type FormatOptions } from '../../codec/stated-options.js'
 import type { Field } from '../../model/column-type.js'
 import { readArrowFile } from './arrow-files.js'
-import type { FileFormat } from './file-format.js'
+import { lossOf, type FileFormat } from './file-format.js'
 import { foldName } from './landed-fields.js'
 
 export const ARROW_OPTIONS = ['framing', 'compression'] as const
@@ -30,11 +30,21 @@ export async function createArrowFormat(options: FormatOptions): Promise<FileFor
 }
 
 function arrowLosses(fields: readonly Field[]): readonly string[] {
-  const kinds = new Set(fields.map(({ type }) => (type.kind === 'list' ? type.element.kind : type.kind)))
-  const losses: string[] = []
-  if (kinds.has('date') || kinds.has('timestamp')) {
-    losses.push('infinity of dates and timestamps is the end of their range, which readers take for a date')
-  }
-  if (kinds.has('time')) losses.push('24:00:00 is a time that readers which check values refuse')
-  return losses
+  return [
+    ...lossOf(
+      fields,
+      ({ kind }) => kind === 'date' || kind === 'timestamp',
+      'Infinity is the end of the range, which readers take for a date.',
+    ),
+    ...lossOf(
+      fields,
+      ({ kind }) => kind === 'time',
+      '24:00:00 is a time that readers which check values refuse.',
+    ),
+    ...lossOf(
+      fields,
+      ({ kind }) => kind === 'interval',
+      'An interval with more than 292 years of hours, minutes and seconds is refused (VALUE_UNREPRESENTABLE).',
+    ),
+  ]
 }

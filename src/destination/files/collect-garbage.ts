@@ -2,14 +2,18 @@
  * Removes what no table needs any more: data files that no manifest in force names, manifests that are not in force, notes of runs that
  * are gone, and what was begun and never finished. Nothing that Trunkline did not make is touched.
  *
+ * Files that a table had a short while ago stay, however old they are: readers may be at them. The manifests of the last day say which
+ * those are; for longer, the files and states that are there say when a generation was replaced at the latest.
+ *
  * What a run that goes on has written is kept, whatever its age. A run that seems gone may still wake up and commit, so that before
  * its files are removed it loses its lease.
  */
 import type { Store } from '../stores/store.js'
-import { escapeName, runOfDataPath } from './data-path.js'
-import type { Ledger, SyncEntry } from './manifest.js'
-import { ManifestLog } from './manifest-log.js'
-import { findNotes, isRunning, type FoundNote } from './run-notes.js'
+import { escapeName, findDataPaths, readDataPath, tableFolder, type DataPath } from './data-path.js'
+import type { Ledger, StreamEntry, SyncEntry } from './manifest.js'
+import { KEPT_MS, ManifestLog } from './manifest-log.js'
+import { findNotes, isRunning, tellTime, type FoundNote } from './run-notes.js'
+import { LISTING_FILE, VIEWS_FILE } from './table-listing.js'
 
 /** Paths that are removed by one call. */
 const REMOVED_AT_ONCE = 1000
@@ -17,7 +21,7 @@ const REMOVED_AT_ONCE = 1000
 const CLOCKS_APART_MS = 60 * 60 * 1000
 
 export interface GarbageOptions {
-  /** Younger files stay: readers may be at those of a generation that was replaced just now. */
+  /** Files that are younger, or were replaced less long ago, stay: readers may be at them. */
   readonly olderThanMs: number
   /** Only says what there is. */
   readonly dryRun: boolean
@@ -32,32 +36,36 @@ export interface Garbage {
   readonly leftovers: number
 }
 
-interface Candidate {
+interface Candidate extends DataPath {
   readonly path: string
   readonly bytes: number
-  /** As the path names it. */
-  readonly run: string
 }
 
 export async function collectGarbage(store: Store, options: GarbageOptions): Promise<Garbage> {
   const { olderThanMs, dryRun, signal } = options
-  const nowMs = Date.now()
   const log = new ManifestLog(store)
   const before = await log.refresh()
   if (before.seq === 0) return { files: 0, bytes: 0, manifests: 0, leftovers: 0 }
+  const nowMs = dryRun ? Date.now() : await tellTime(store)
   const candidates: Candidate[] = []
+  const begun = new FirstFiles()
   for await (const { path, bytes, modifiedAt } of store.list('')) {
     signal?.throwIfAborted()
-    const run = runOfDataPath(path)
-    if (run !== null && nowMs - modifiedAt.getTime() >= olderThanMs) candidates.push({ path, bytes, run })
+    const data = readDataPath(path)
+    if (data === null) continue
+    begun.add(data, modifiedAt.getTime())
+    if (nowMs - modifiedAt.getTime() >= olderThanMs) candidates.push({ ...data, path, bytes })
   }
-  const notes = await findNotes(store, dryRun ? null : 'exactly')
+  const notes = await findNotes(store, dryRun ? null : nowMs)
   const running = new Set(notes.filter(isRunning).map(({ token }) => token))
   // A note is written before its run takes the lease: who had it before the notes were read, and has none, does not go on.
   const dead = new Set([...before.syncs.values()].flatMap(({ token }) => token ?? []))
   for (const token of running) dead.delete(token)
-  // What was committed up to the notes is named from here on.
-  const garbage = findGarbage(await log.refresh(), candidates, { running, dead })
+  // What was committed up to the notes is named from here on, and what was replaced meanwhile is by a manifest of this time.
+  const now = await log.refresh()
+  const ended = findGarbage(now, candidates, { running, dead })
+  const mayBeRead = await findReaders(store, { log, begun, nowMs, olderThanMs })
+  const garbage = ended.filter((candidate) => !mayBeRead(candidate))
   if (garbage.length > 0 && !dryRun) {
     await endRuns(log, dead)
     // One of them may have committed just before.
@@ -67,19 +75,91 @@ export async function collectGarbage(store: Store, options: GarbageOptions): Pro
       await store.remove(paths.slice(at, at + REMOVED_AT_ONCE))
     }
   }
-  const manifests = await log.prune(nowMs, { dryRun })
+  const manifests = await log.prune({ dryRun })
   const left = notes.filter((note) => !isRunning(note) && note.ageMs >= olderThanMs)
   if (!dryRun) await store.remove(left.map(({ path }) => path))
-  const abandonedBefore = beforeRuns(nowMs - olderThanMs, notes)
+  const runs = new Set([...running].map(escapeName))
+  const isAbandoned = (path: string): boolean => {
+    const data = readDataPath(path)
+    return data !== null && !runs.has(data.run)
+  }
   const unfinished = dryRun
     ? 0
-    : ((await store.removeAbandoned?.(abandonedBefore, (path) => runOfDataPath(path) !== null)) ?? 0)
+    : ((await store.removeAbandoned?.(beforeRuns(nowMs - olderThanMs, notes), isAbandoned)) ?? 0)
   return {
     files: garbage.length,
     bytes: garbage.reduce((sum, { bytes }) => sum + bytes, 0),
     manifests: manifests.length,
     leftovers: left.length + unfinished,
   }
+}
+
+/** When the first file of each generation was written, by folders of tables. */
+class FirstFiles {
+  readonly #byTable = new Map<string, Map<number, number>>()
+
+  add({ table, generation }: DataPath, ms: number): void {
+    const known = this.of(table)
+    known.set(generation, Math.min(ms, known.get(generation) ?? Infinity))
+    this.#byTable.set(table.toLowerCase(), known)
+  }
+
+  of(table: string): Map<number, number> {
+    return this.#byTable.get(table.toLowerCase()) ?? new Map<number, number>()
+  }
+}
+
+/** Whether somebody may still read a file that no table has any more, as those do who began before it was replaced. */
+async function findReaders(
+  store: Store,
+  {
+    log,
+    begun,
+    nowMs,
+    olderThanMs,
+  }: {
+    readonly log: ManifestLog
+    readonly begun: FirstFiles
+    readonly nowMs: number
+    readonly olderThanMs: number
+  },
+): Promise<(candidate: Candidate) => boolean> {
+  const named = new Set<string>()
+  // They are one commit behind where a run died between the two.
+  for (const listing of [LISTING_FILE, VIEWS_FILE]) {
+    const content = await store.read(listing)
+    const text = content === null ? '' : new TextDecoder().decode(content)
+    for (const path of findDataPaths(text)) named.add(path.toLowerCase())
+  }
+  if (olderThanMs > 0) {
+    for (const path of await log.namedSince(nowMs - olderThanMs)) named.add(path.toLowerCase())
+  }
+  const present = new Map<string, StreamEntry>()
+  for (const entry of log.ledger.owners.values()) present.set(tableFolder(entry.table).toLowerCase(), entry)
+  return (candidate) => {
+    if (named.has(candidate.path.toLowerCase())) return true
+    if (olderThanMs <= KEPT_MS) return false
+    const { table, generation } = candidate
+    const replacedAtMs = replacedAt(generation, present.get(table.toLowerCase()), begun.of(table))
+    return replacedAtMs !== null && nowMs - replacedAtMs < olderThanMs
+  }
+}
+
+/**
+ * When another generation took the place of this one, at the latest: before anything of the one after that was written. Null where
+ * that cannot be told, as of a table that another sync has taken over.
+ */
+function replacedAt(
+  generation: number,
+  present: StreamEntry | undefined,
+  begun: ReadonlyMap<number, number>,
+): number | null {
+  if (present === undefined || present.generation <= generation) return null
+  const loadedAtMs = Date.parse(present.loadedAt ?? present.committedAt)
+  // The clock of the run may have been behind that of the store.
+  let atMs = Math.max(loadedAtMs, begun.get(present.generation) ?? loadedAtMs)
+  for (const [later, ms] of begun) if (later >= generation + 2) atMs = Math.min(atMs, ms)
+  return atMs
 }
 
 /** What was begun before then is not of a run that goes on. */

@@ -4,7 +4,7 @@ import { CSV_DEFAULTS, CSV_FORM_OPTIONS, readCsvOptions, type CsvOptions } from 
 import { refuseUnknownOptions, type FormatOptions } from '../../codec/stated-options.js'
 import type { Field } from '../../model/column-type.js'
 import { quoteName, quoteText } from '../duckdb/quote.js'
-import type { FileFormat } from './file-format.js'
+import { lossOf, type FileFormat } from './file-format.js'
 import { fromServerText } from './scan-values.js'
 import { encodeTextFile, readTextCompression } from './text-file.js'
 
@@ -19,10 +19,8 @@ export async function createCsvFormat(options: FormatOptions): Promise<FileForma
     name: 'csv',
     form: formOf(csv, compression.name),
     suffix: `.csv${compression.suffix}`,
-    losses: (fields) =>
-      csv.formulas === 'escape' && fields.some(({ type }) => type.kind === 'text')
-        ? ['text that begins with = + - @, a tab or a carriage return gets an apostrophe before it']
-        : [],
+    losses: (fields) => csvLosses(fields, csv),
+    isByPlace: (fields) => !isByName(fields, csv),
     encoder: (fields) => encodeTextFile(createCsvEncoder(fields, csv), compression),
     scanSql: (fields, files) => scanCsv(fields, files, { csv, compression: compression.name }),
   }
@@ -40,6 +38,24 @@ function formOf({ header, delimiter, quote, nullText }: CsvOptions, compression:
   return stated.length === 0 ? 'csv' : `csv?${stated.join('&')}`
 }
 
+/** Where there are names that DuckDB takes as they are: a file that lacks a column has no value of it. */
+function isByName(fields: readonly Field[], { header }: CsvOptions): boolean {
+  return header && fields.every(({ name }) => name !== '' && name.trim() === name)
+}
+
+function csvLosses(fields: readonly Field[], { formulas }: CsvOptions): readonly string[] {
+  return [
+    'The files have no types, every value is text: the views in latest.sql give them back.',
+    ...(formulas === 'escape'
+      ? lossOf(
+          fields,
+          ({ kind }) => kind === 'text',
+          'Text that begins with = + - @, a tab or a carriage return gets an apostrophe before it.',
+        )
+      : []),
+  ]
+}
+
 /**
  * Longer lines are an error of DuckDB's, which takes 2 MB unless told otherwise: its buffers grow with this, 16 times by themselves.
  */
@@ -50,8 +66,7 @@ function scanCsv(
   files: readonly string[],
   { csv, compression }: { readonly csv: CsvOptions; readonly compression: string },
 ): string {
-  // By name where there are names that DuckDB takes as they are: a file that lacks a column has no value of it.
-  const byName = csv.header && fields.every(({ name }) => name !== '' && name.trim() === name)
+  const byName = isByName(fields, csv)
   const names = fields.map(({ name }, index) => (byName ? headerText(name, csv) : `c${index}`))
   const columns = names.map((name) => `${quoteText(name)}: 'VARCHAR'`)
   const shape = byName

@@ -26,16 +26,34 @@ export function partName(part: number, suffix: string): string {
   return `part-${String(part).padStart(5, '0')}${suffix}`
 }
 
-/** Which run wrote the data file of that path, by its name; null where the path is none of ours. */
-export function runOfDataPath(path: string): string | null {
-  return (
-    /^[^/]+\.[^/]+\/gen-\d+\/run-([^/]+)\/(?:[^/]+=[^/]*\/)*part-\d{5,}\.[a-z0-9.]+$/.exec(path)?.[1] ?? null
-  )
+export interface DataPath {
+  /** The folder of the table. */
+  readonly table: string
+  readonly generation: number
+  /** As the path names it. */
+  readonly run: string
 }
+
+/** What the path of a data file says; null where the path is none of ours. */
+export function readDataPath(path: string): DataPath | null {
+  const [, table, generation, run] =
+    /^([^/]+\.[^/]+)\/gen-(\d+)\/run-([^/]+)\/(?:[^/]+=[^/]*\/)*part-\d{5,}\.[a-z0-9.]+$/.exec(path) ?? []
+  if (table === undefined || run === undefined) return null
+  return { table, generation: Number(generation), run }
+}
+
+/** All paths of data files that a text names, wherever their root is. */
+export function findDataPaths(text: string): readonly string[] {
+  const pattern =
+    /[\w-]+\.[\w-]+\/gen-\d+\/run-[\w-]+\/(?:[\w .%-]+=[\w .%-]*\/)*part-\d{5,}\.[a-z0-9]+(?:\.[a-z0-9]+)?/g
+  return Array.from(text.matchAll(pattern), ([path]) => path)
+}
+
+const NO_VALUE = '__HIVE_DEFAULT_PARTITION__'
 
 /** `column=value` as Hive has it; a value that is not there has a name of its own. */
 export function partitionFolder(column: string, value: string | null): string {
-  const shown = value === null ? '__HIVE_DEFAULT_PARTITION__' : encodePart(value)
+  const shown = value === null ? NO_VALUE : value === NO_VALUE ? `%5F${value.slice(1)}` : encodePart(value)
   return `${encodePart(column)}=${shown}`
 }
 

@@ -1,7 +1,7 @@
 /** A kind of file that rows land in: what its encoder needs to be, wherever the files are kept. */
 import type { Batch } from '../../batch/batch.js'
 import type { RowRange } from '../../batch/row-range.js'
-import type { Field } from '../../model/column-type.js'
+import type { ElementType, Field } from '../../model/column-type.js'
 
 export interface FileFormat {
   readonly name: 'parquet' | 'arrow' | 'csv' | 'jsonl'
@@ -12,15 +12,20 @@ export interface FileFormat {
   readonly form?: string
   /** With its dot: `.parquet`. */
   readonly suffix: string
-  /** What its values cannot keep of these fields, each as a sentence without its end; empty where nothing is lost. */
+  /** What its values cannot keep of these fields, or readers take for something else, as sentences; empty where nothing is lost. */
   losses(fields: readonly Field[]): readonly string[]
   /** @param metadata what the file says of itself, where its format has a place for it */
   encoder(fields: readonly Field[], metadata: Readonly<Record<string, string>>): FileEncoder
   /** The FROM item by which SQL of DuckDB reads such files as these fields; null where it cannot, and `read` does. */
   scanSql(fields: readonly Field[], files: readonly string[]): string | null
   /**
+   * Readers tell values of these fields apart by their place in a row alone, so that each file of a table needs all columns that
+   * earlier ones have, in their order. Absent: never.
+   */
+  readonly isByPlace?: (fields: readonly Field[]) => boolean
+  /**
    * The rows of a file of this machine, as these fields: a batch at a time, null where the file lacks a column.
-   * @throws DESTINATION_INVALID naming the file, where it is not what was written
+   * @throws DESTINATION_FAILED naming the file, where it is not what was written
    */
   read?(fields: readonly Field[], file: FileCopy): AsyncIterable<Batch>
 }
@@ -40,4 +45,20 @@ export interface FileEncoder {
   /** Takes rows; gives what can be written by now. The rows' memory is not used any more once that is exhausted. */
   add(rows: RowRange): Iterable<readonly Uint8Array[]>
   end(): Iterable<readonly Uint8Array[]>
+}
+
+/** As many are named; of wide tables the others are counted. */
+const MAX_NAMED = 6
+
+/** `at, day: what is lost`, for the fields of such a type, or lists of it; nothing where there are none. */
+export function lossOf(
+  fields: readonly Field[],
+  isLossy: (type: ElementType) => boolean,
+  what: string,
+): readonly string[] {
+  const lossy = fields.filter(({ type }) => isLossy(type.kind === 'list' ? type.element : type))
+  if (lossy.length === 0) return []
+  const names = lossy.slice(0, MAX_NAMED).map(({ name }) => name)
+  const others = lossy.length - names.length
+  return [`${names.join(', ')}${others === 0 ? '' : ` and ${others} others`}: ${what}`]
 }

@@ -19,7 +19,7 @@ import type {
 import { thisProcess, type ProcessIdentity } from '../process-identity.js'
 import type { RunNote } from '../run-note.js'
 import type { Store } from '../stores/store.js'
-import { runFolder, runOfDataPath, tableFolder } from './data-path.js'
+import { readDataPath, runFolder, tableFolder } from './data-path.js'
 import type { FileFormat } from './file-format.js'
 import type { LandedFiles } from './files-writer.js'
 import { FilesWriter } from './files-writer.js'
@@ -29,7 +29,7 @@ import type { Ledger, LedgerChange, StreamEntry, SyncEntry } from './manifest.js
 import { streamKey, tableKey } from './manifest.js'
 import { ManifestLog } from './manifest-log.js'
 import { begunMeanwhile, foreignRoot, heldBy, otherFiles, ownedByOther } from './refusals.js'
-import { RunNoteKeeper, findHolder, findNotes } from './run-notes.js'
+import { RunNoteKeeper, findHolder, findNotes, tellTime } from './run-notes.js'
 import { applyEdit, isAsStated, toSavedComments, toSyncState } from './stream-states.js'
 import { LISTING_FILE, VIEWS_FILE, scanFiles, writeListings } from './table-listing.js'
 import { TableOutput, type FileLimits } from './table-output.js'
@@ -50,7 +50,11 @@ export interface FileLayout extends Partial<FileLimits> {
   readonly partitionBy?: readonly { readonly table: string | null; readonly column: string }[]
 }
 
-const DEFAULT_LIMITS: FileLimits = { maxFileBytes: 256 * 1024 * 1024, maxFileRows: Number.MAX_SAFE_INTEGER }
+const DEFAULT_LIMITS: FileLimits = {
+  maxFileBytes: 256 * 1024 * 1024,
+  maxFileRows: Number.MAX_SAFE_INTEGER,
+  maxFiles: 200_000,
+}
 /** DuckDB takes longer names than any system of files does; folders of long ones end with a digest. */
 const MAX_NAME_BYTES = 1000
 /** Of a table that is so many files, an example query names the views instead of them. */
@@ -97,6 +101,7 @@ class FilesDestination implements Destination {
       resume: false,
       foldName,
       maxNameBytes: MAX_NAME_BYTES,
+      losses: (fields) => format.losses(fields),
     }
   }
 
@@ -179,7 +184,7 @@ class FilesDestination implements Destination {
     const fresh = entry?.generation !== generation
     if (!fresh && !ours) {
       throw new TrunklineError(
-        'DESTINATION_INVALID',
+        'DESTINATION_FAILED',
         `The table ${table.schema}.${table.name} of ${stream} is gone.`,
         {
           hint: `Load it anew: trunkline state resync ${stream}`,
@@ -188,14 +193,14 @@ class FilesDestination implements Destination {
       )
     }
     const { format, store, logger = silentLogger } = this.#options
-    if (fresh)
-      for (const loss of format.losses(landing.fields)) logger.info({ stream }, `${stream}: ${loss}.`)
+    if (fresh) for (const loss of format.losses(landing.fields)) logger.info({ stream }, `${stream}: ${loss}`)
     const present = fresh ? null : entry
     if (present !== null) assertSameTypes(landing, present.fields)
     const writer = new FilesWriter(
       {
         present,
-        openOutput: (fields) => this.#openOutput(run, landing, fields),
+        isByPlace: format.isByPlace ?? (() => false),
+        openOutput: (fields, count) => this.#openOutput(run, landing, { fields, present: count }),
         onRows: (rows) => {
           run.note.addRows(rows)
         },
@@ -212,7 +217,7 @@ class FilesDestination implements Destination {
   #openOutput(
     run: OpenRun,
     { stream, table, generation }: StreamLanding,
-    fields: readonly Field[],
+    { fields, present }: { readonly fields: readonly Field[]; readonly present: number },
   ): TableOutput {
     const { store, format, layout } = this.#options
     return new TableOutput({
@@ -221,6 +226,7 @@ class FilesDestination implements Destination {
       fields,
       ...DEFAULT_LIMITS,
       ...layout,
+      present,
       stream,
       partitionBy: this.#partitionColumn(table, fields),
       folder: runFolder(table, generation, run.note.token),
@@ -256,15 +262,18 @@ class FilesDestination implements Destination {
       const owner = ledger.owners.get(tableKey(table)) ?? null
       const other = owner === null || owner === entry ? null : owner
       if (other !== null && !run.adopt) throw ownedByOther(landing, other)
+      const now = new Date().toISOString()
+      const isPresent = entry?.generation === generation && !entry.lost
       const committed: StreamEntry = {
         sync: run.sync,
         stream,
         table: { schema: table.schema, name: table.name },
         lost: false,
         generation,
+        loadedAt: isPresent ? (entry.loadedAt ?? entry.committedAt) : now,
         runSeq: landing.expectedRunSeq + 1,
         runId: run.runId,
-        committedAt: new Date().toISOString(),
+        committedAt: now,
         paused: entry?.paused ?? false,
         skipped: entry?.skipped ?? false,
         checkpoint: formatCheckpoint(checkpoint),
@@ -326,7 +335,8 @@ class FilesDestination implements Destination {
     const ledger = await this.#log.refresh()
     if (!ledger.streams.has(streamKey({ sync, stream }))) throw nothingSaved(sync, stream)
     const lease = ledger.syncs.get(sync)
-    const running = this.#run === null ? findHolder(await findNotes(store, 'exactly'), lease) : null
+    const running =
+      this.#run === null ? findHolder(await findNotes(store, await tellTime(store)), lease) : null
     if (running !== null) throw heldBy(this.description, running)
     await this.#log.append(this.#form(), (now) => {
       // A run that began meanwhile would put its own over this.
@@ -394,7 +404,7 @@ class FilesDestination implements Destination {
   async #prune(): Promise<void> {
     const { logger = silentLogger } = this.#options
     try {
-      await this.#log.prune(Date.now())
+      await this.#log.prune()
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error)
       logger.warn({ path: this.description }, `Old manifests were not removed: ${words}`)
@@ -420,7 +430,7 @@ class FilesDestination implements Destination {
 
   async #assertFolderOurs(landing: StreamLanding): Promise<void> {
     for await (const { path: found } of this.#options.store.list(`${tableFolder(landing.table)}/`)) {
-      if (runOfDataPath(found) === null) throw ownedByOther(landing, null)
+      if (readDataPath(found) === null) throw ownedByOther(landing, null)
     }
   }
 

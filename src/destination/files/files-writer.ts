@@ -10,14 +10,16 @@ import type { VerifyResult } from '../../model/report.js'
 import type { ReconcileResult, SchemaChange, StreamLanding, StreamWriter } from '../contract.js'
 import { writerClosed } from '../refusals.js'
 import { RUN_AT_FIELD, addInstant } from './dated-batch.js'
-import { assertAllPresent, mergeFields } from './landed-fields.js'
+import { assertAllPresent, assertNoneMissing, mergeFields, placesInTable } from './landed-fields.js'
 import type { SavedFile, StreamEntry } from './manifest.js'
 import type { TableOutput } from './table-output.js'
 
 export interface FilesWriterContext {
   /** The present generation that is added to; null: a new one is made. */
   readonly present: Pick<StreamEntry, 'fields' | 'files'> | null
-  readonly openOutput: (fields: readonly Field[]) => TableOutput
+  readonly isByPlace: (fields: readonly Field[]) => boolean
+  /** @param present files that the table has already */
+  readonly openOutput: (fields: readonly Field[], present: number) => TableOutput
   readonly onRows: (rows: number) => void
   /** Makes the manifest. @throws FENCED, TABLE_OWNED, and whatever the store does, when nobody knows whether it was made */
   readonly commit: (landed: LandedFiles, checkpoint: Checkpoint) => Promise<void>
@@ -45,6 +47,10 @@ export class FilesWriter implements StreamWriter {
   readonly #finished: { readonly output: TableOutput; readonly files: readonly SavedFile[] }[] = []
   #ended = false
   #attempted = false
+  /** A write that fails may have landed a part of its batch. */
+  #isBroken = false
+  /** Of the columns of batches, in the order of the table; null where that is their own. */
+  #places: readonly number[] | null = null
 
   constructor(context: FilesWriterContext, landing: StreamLanding) {
     this.#context = context
@@ -56,8 +62,10 @@ export class FilesWriter implements StreamWriter {
     this.#assertOpen()
     if (batch.rowCount === 0) return
     const { runAt, onBatchDone } = this.#landing
+    this.#isBroken = true
     this.#output ??= this.#openOutput()
-    await this.#output.add(runAt === null ? batch : addInstant(batch, runAt))
+    await this.#output.add(this.#inPlace(runAt === null ? batch : addInstant(batch, runAt)))
+    this.#isBroken = false
     onBatchDone?.(batch)
     this.#context.onRows(batch.rowCount)
   }
@@ -93,14 +101,14 @@ export class FilesWriter implements StreamWriter {
     rows: AsyncIterable<Batch>,
     { fields = this.#fields }: { readonly fields?: readonly Field[] } = {},
   ): Promise<VerifyResult> {
-    this.#assertOpen()
+    this.#assertWhole()
     await this.#finishOutput()
     const files = [...this.#present(), ...this.#finished.flatMap((finished) => finished.files)]
     return this.#context.verify(rows, { fields, files: files.map(({ path }) => path) })
   }
 
   async commit(checkpoint: Checkpoint): Promise<void> {
-    this.#assertOpen()
+    this.#assertWhole()
     const { present } = this.#context
     try {
       this.#assertColumns()
@@ -153,7 +161,28 @@ export class FilesWriter implements StreamWriter {
 
   #openOutput(): TableOutput {
     this.#assertColumns()
-    return this.#context.openOutput(this.#fileFields())
+    const { present, isByPlace, openOutput } = this.#context
+    const fields = this.#fileFields()
+    if (present === null) return openOutput(fields, 0)
+    if (isByPlace(mergeFields(present.fields, fields)))
+      assertNoneMissing(this.#landing, fields, present.fields)
+    const places = placesInTable(present.fields, fields)
+    this.#places = places.every((place, index) => place === index) ? null : places
+    const written = this.#finished.reduce((sum, { files }) => sum + files.length, 0)
+    return openOutput(
+      places.flatMap((place) => fields[place] ?? []),
+      present.files.length + written,
+    )
+  }
+
+  #inPlace(batch: Batch): Batch {
+    const places = this.#places
+    if (places === null) return batch
+    return {
+      ...batch,
+      fields: places.flatMap((place) => batch.fields[place] ?? []),
+      columns: places.flatMap((place) => batch.columns[place] ?? []),
+    }
   }
 
   async #finishOutput(): Promise<void> {
@@ -191,5 +220,12 @@ export class FilesWriter implements StreamWriter {
 
   #assertOpen(): void {
     if (this.#ended) throw writerClosed(this.#landing.stream)
+  }
+
+  #assertWhole(): void {
+    this.#assertOpen()
+    if (!this.#isBroken) return
+    const { stream } = this.#landing
+    throw new TrunklineError('INTERNAL', `${stream}: rows were not written, and are to be committed.`)
   }
 }

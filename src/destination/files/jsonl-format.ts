@@ -3,7 +3,7 @@ import { createJsonlEncoder } from '../../codec/jsonl.js'
 import { refuseUnknownOptions, type FormatOptions } from '../../codec/stated-options.js'
 import type { Field } from '../../model/column-type.js'
 import { quoteName, quoteText } from '../duckdb/quote.js'
-import type { FileFormat } from './file-format.js'
+import { lossOf, type FileFormat } from './file-format.js'
 import { fromJson } from './scan-values.js'
 import { encodeTextFile, readTextCompression } from './text-file.js'
 
@@ -17,15 +17,35 @@ export async function createJsonlFormat(options: FormatOptions): Promise<FileFor
     name: 'jsonl',
     form: compression.name === 'none' ? 'jsonl' : `jsonl?compression=${compression.name}`,
     suffix: `.jsonl${compression.suffix}`,
-    losses: (fields) =>
-      fields.some(
-        ({ type }) => type.kind === 'json' || (type.kind === 'list' && type.element.kind === 'json'),
-      )
-        ? ['the JSON document null and no document are both null']
-        : [],
+    losses: jsonlLosses,
     encoder: (fields) => encodeTextFile(createJsonlEncoder(fields), compression),
     scanSql: (fields, files) => scanJsonl(fields, files, compression.name),
   }
+}
+
+function jsonlLosses(fields: readonly Field[]): readonly string[] {
+  return [
+    ...lossOf(
+      fields,
+      (type) => type.kind === 'int' && type.bits === 64,
+      'Numbers beyond 2^53 have all their digits, and readers that have only doubles round them.',
+    ),
+    ...lossOf(
+      fields,
+      ({ kind }) => kind === 'float',
+      'NaN and the infinities are text, since JSON has no such numbers; all NaN are one.',
+    ),
+    ...lossOf(
+      fields,
+      ({ kind }) => !['bool', 'int', 'float', 'text', 'json'].includes(kind),
+      'Values are text, since JSON has no such type: the views in latest.sql give them their types back.',
+    ),
+    ...lossOf(
+      fields,
+      ({ kind }) => kind === 'json',
+      'The JSON document null and no document are both null, and the views write documents anew: 0.10 becomes 0.1.',
+    ),
+  ]
 }
 
 /** Longer lines are an error of DuckDB's, which takes buffers of twice as much. */

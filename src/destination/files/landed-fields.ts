@@ -38,7 +38,7 @@ export function assertDistinctFields({ stream, fields }: StreamLanding): void {
   }
 }
 
-/** @throws DESTINATION_INVALID naming the first field whose type is another than in the present files */
+/** @throws DESTINATION_FAILED naming the first field whose type is another than in the present files */
 export function assertSameTypes(landing: StreamLanding, present: readonly Field[]): void {
   for (const field of landing.fields) {
     const column = present.find(({ name }) => foldName(name) === foldName(field.name))
@@ -48,7 +48,7 @@ export function assertSameTypes(landing: StreamLanding, present: readonly Field[
   }
 }
 
-/** @throws DESTINATION_INVALID naming the first field that the table does not have */
+/** @throws DESTINATION_FAILED naming the first field that the table does not have */
 export function assertAllPresent(
   landing: StreamLanding,
   fields: readonly Field[],
@@ -57,6 +57,29 @@ export function assertAllPresent(
   const names = new Set(present.map(({ name }) => foldName(name)))
   const missing = fields.find(({ name }) => !names.has(foldName(name)))
   if (missing) throw differs(landing, missing.name, 'is not in the files that are there')
+}
+
+/** @throws DESTINATION_FAILED naming the first field of the table that does not come any more, where values are told by their place */
+export function assertNoneMissing(
+  landing: StreamLanding,
+  fields: readonly Field[],
+  present: readonly Field[],
+): void {
+  const names = new Set(fields.map(({ name }) => foldName(name)))
+  const missing = present.find(({ name }) => !names.has(foldName(name)))
+  if (missing === undefined) return
+  const why =
+    'is in the files that are there and does not come any more; without names in them, others would stand in its place'
+  throw differs(landing, missing.name, why)
+}
+
+/** Which fields of a file come first, second, …, so that they stand in the order of the table: its own, then new ones. */
+export function placesInTable(table: readonly Field[], file: readonly Field[]): readonly number[] {
+  const places = new Map(table.map(({ name }, index) => [foldName(name), index]))
+  const placeOf = (index: number): number => places.get(foldName(file[index]?.name ?? '')) ?? Infinity
+  return file
+    .map((_, index) => index)
+    .sort((a, b) => (placeOf(a) === placeOf(b) ? a - b : placeOf(a) - placeOf(b)))
 }
 
 /** Those of the table, with what files of these fields add to it. Where some file lacks one, it can be null. */
@@ -87,7 +110,7 @@ function sameType(left: Field, right: Field): boolean {
 }
 
 function differs({ stream }: StreamLanding, field: string, how: string): TrunklineError {
-  return new TrunklineError('DESTINATION_INVALID', `${stream}: the column ${field} ${how}.`, {
+  return new TrunklineError('DESTINATION_FAILED', `${stream}: the column ${field} ${how}.`, {
     hint: `Load the table anew: trunkline state resync ${stream}`,
     context: { stream, field },
   })

@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import { TrunklineError } from '../../model/error.js'
 import type { Store } from '../stores/store.js'
 import { otherFiles } from './refusals.js'
-import type { Ledger, LedgerChange, Manifest } from './manifest.js'
+import type { Ledger, LedgerChange, Manifest, StreamEntry } from './manifest.js'
 import {
   EMPTY_LEDGER,
   advanceLedger,
@@ -14,6 +14,7 @@ import {
   nextManifest,
   parseManifest,
   seqOfPath,
+  streamKey,
 } from './manifest.js'
 
 /** Each time that somebody else made the next manifest, they got on: so many in a row is a defect. */
@@ -21,18 +22,16 @@ const MAX_TRIES = 100
 const LONGEST_PAUSE_MS = 50
 /** Manifests are taken away while they are read only by those who fell far behind. */
 const MAX_READS = 5
-/**
- * Manifests that are not in force are removed after a day at the earliest, {@link KEPT_MS}. Whoever has not looked for longer than
- * this could make one anew under a number that is gone, and has to look whether it is the newest.
- */
-const TRUSTED_MS = 60 * 60 * 1000
-const KEPT_MS = 24 * TRUSTED_MS
+/** Manifests stay so long after they were replaced: whoever reads the files that they name may still be at it. */
+export const KEPT_MS = 24 * 60 * 60 * 1000
+/** Requests to the store that are on their way at once. */
+const READ_AT_ONCE = 16
 
 export class ManifestLog {
   readonly #store: Store
   #ledger: Ledger = EMPTY_LEDGER
-  /** When the newest manifest was looked for, or made; null: it has to be looked for. */
-  #knownAtMs: number | null = null
+  /** Whether {@link #ledger} was the newest when it was looked for, or made; otherwise it has to be looked for. */
+  #isKnown = false
   /** One after another. */
   #queue: Promise<unknown> = Promise.resolve()
 
@@ -52,11 +51,10 @@ export class ManifestLog {
 
   async #refresh(): Promise<Ledger> {
     for (let attempt = 1; ; attempt++) {
-      const startedAtMs = Date.now()
       const read = await this.#readNewest()
       if (read !== null) {
         this.#ledger = read
-        this.#knownAtMs = startedAtMs
+        this.#isKnown = true
         return read
       }
       if (attempt === MAX_READS) {
@@ -82,33 +80,62 @@ export class ManifestLog {
     return result
   }
 
-  /** Removes manifests that are not in force and were made a day ago or earlier. @returns their paths */
-  async prune(nowMs: number, options: { readonly dryRun?: boolean } = {}): Promise<readonly string[]> {
-    const inForce = new Set([this.#ledger.seq, ...this.#ledger.layers.map(({ seq }) => seq)])
-    const gone: string[] = []
-    for await (const { path, modifiedAt } of this.#store.list(MANIFEST_FOLDER)) {
-      const seq = seqOfPath(path)
-      const old = nowMs - modifiedAt.getTime() > KEPT_MS
-      if (seq !== null && seq < this.#ledger.seq && !inForce.has(seq) && old) gone.push(path)
-    }
+  /**
+   * Removes manifests that were replaced more than a day ago, by the clock of the store: the newest one tells the time, near enough,
+   * so that no clock that is off here removes anything too early.
+   * @returns their paths
+   */
+  async prune(options: { readonly dryRun?: boolean } = {}): Promise<readonly string[]> {
+    const made = await this.#listAll()
+    const nowMs = made.at(-1)?.madeAtMs ?? 0
+    const first = inForceAt(made, nowMs - KEPT_MS)
+    const kept = made[first]
+    const oldest = first === 0 || kept === undefined ? null : await this.#read(kept.path)
+    if (oldest === null) return []
+    // Whatever a later one lies over is that one, or below it, too.
+    const needed = new Set([...oldest.over, ...this.#ledger.layers.map(({ seq }) => seq)])
+    const gone = made
+      .slice(0, first)
+      .filter(({ seq }) => seq < this.#ledger.seq && !needed.has(seq))
+      .map(({ path }) => path)
     if (gone.length > 0 && options.dryRun !== true) await this.#store.remove(gone)
     return gone
+  }
+
+  /**
+   * Paths of all files that a table had at some moment since then, by the clock of the store, as far as there are manifests of
+   * that time.
+   */
+  async namedSince(sinceMs: number): Promise<ReadonlySet<string>> {
+    const made = await this.#listAll()
+    const first = inForceAt(made, sinceMs)
+    const entries: StreamEntry[] = []
+    const [then] = await this.#readAll(made.slice(first, first + 1).map(({ seq }) => seq))
+    if (then !== undefined) {
+      const below = await this.#readAll(then.over)
+      entries.push(...assembleLedger(then, below).streams.values())
+    }
+    const later = await this.#readAll(made.slice(first + 1).map(({ seq }) => seq))
+    entries.push(...later.flatMap(({ streams }) => streams))
+    return new Set(entries.flatMap(({ files }) => files.map(({ path }) => path)))
   }
 
   async #append(files: string, change: (ledger: Ledger) => LedgerChange): Promise<void> {
     for (let attempt = 1; attempt <= MAX_TRIES; attempt++) {
       if (attempt > 1) await setTimeout(Math.random() * LONGEST_PAUSE_MS)
-      if (this.#knownAtMs === null || attempt > 1) await this.#refresh()
+      if (!this.#isKnown || attempt > 1) await this.#refresh()
       const ledger = this.#ledger
       if (ledger.files !== null && ledger.files !== files)
         throw otherFiles(this.#store.description, ledger.files)
       const { made, below } = nextManifest(ledger, files, change(ledger))
-      const knownAtMs = this.#knownAtMs ?? 0
-      this.#knownAtMs = null
+      this.#isKnown = false
       if (!(await this.#putNew(manifestPath(made.seq), formatManifest(made)))) continue
-      if (Date.now() - knownAtMs > TRUSTED_MS) await this.#assertInForce(made)
-      this.#ledger = advanceLedger(ledger, made, below)
-      this.#knownAtMs = Date.now()
+      if ((await this.#findNewest(manifestPath(made.seq))) === null) {
+        this.#ledger = advanceLedger(ledger, made, below)
+        this.#isKnown = true
+      } else {
+        await this.#assertInForce(made)
+      }
       return
     }
     throw new TrunklineError(
@@ -129,21 +156,18 @@ export class ManifestLog {
     }
   }
 
+  /**
+   * Somebody came after: either on what we made, or long before, when this number was taken for the first time. It is free again a
+   * day after it was replaced, for whoever was held up so long, whatever their clock says.
+   */
   async #assertInForce(made: Manifest): Promise<void> {
-    const newest = await this.#findNewest(manifestPath(made.seq))
-    if (newest === null) return
-    // Somebody came after: either on what we made, or long before, when this number was taken for the first time.
     const ledger = await this.#refresh()
-    const chained = ledger.syncs.get(made.run.sync)?.epoch === made.run.epoch
-    const kept = made.streams.every((entry) =>
-      [...ledger.streams.values()].some(
-        ({ sync, stream, runSeq }) =>
-          sync === entry.sync && stream === entry.stream && runSeq >= entry.runSeq,
-      ),
-    )
-    if (chained && kept) return
-    throw new TrunklineError('FENCED', `Another run has taken over the sync ${made.run.sync}.`, {
-      hint: 'This run was held up for very long. The next one goes on from what is saved, whether this commit is in it or not.',
+    const { sync } = made.run
+    const token = made.syncs.find((entry) => entry.sync === sync)?.token
+    const own = made.streams.filter((entry) => entry.sync === sync)
+    if (ledger.syncs.get(sync)?.token === token && own.every((entry) => isTakenUp(entry, ledger))) return
+    throw new TrunklineError('FENCED', `Another run has taken over the sync ${sync}.`, {
+      hint: 'This run was held up, perhaps for very long. The next one goes on from what is saved, whether this commit is in it or not.',
     })
   }
 
@@ -162,6 +186,16 @@ export class ManifestLog {
     return found.length === below.length ? assembleLedger(newest, found) : null
   }
 
+  /** In the order in which they were made. */
+  async #listAll(): Promise<readonly MadeManifest[]> {
+    const made: MadeManifest[] = []
+    for await (const { path, modifiedAt } of this.#store.list(MANIFEST_FOLDER)) {
+      const seq = seqOfPath(path)
+      if (seq !== null) made.push({ seq, path, madeAtMs: modifiedAt.getTime() })
+    }
+    return made
+  }
+
   async #findNewest(after: string | undefined): Promise<string | null> {
     let newest: string | null = null
     const options = after === undefined ? {} : { after }
@@ -171,8 +205,41 @@ export class ManifestLog {
     return newest
   }
 
+  /** Those that are still there. */
+  async #readAll(seqs: readonly number[]): Promise<readonly Manifest[]> {
+    const found: (Manifest | null)[] = []
+    for (let at = 0; at < seqs.length; at += READ_AT_ONCE) {
+      const some = seqs.slice(at, at + READ_AT_ONCE)
+      found.push(...(await Promise.all(some.map((seq) => this.#read(manifestPath(seq))))))
+    }
+    return found.filter((manifest) => manifest !== null)
+  }
+
   async #read(path: string): Promise<Manifest | null> {
     const content = await this.#store.read(path)
     return content === null ? null : parseManifest(content, path)
   }
+}
+
+interface MadeManifest {
+  readonly seq: number
+  readonly path: string
+  readonly madeAtMs: number
+}
+
+/** Which of them was in force then: the last one before the first that was made later. */
+function inForceAt(made: readonly MadeManifest[], ms: number): number {
+  const later = made.findIndex(({ madeAtMs }) => madeAtMs > ms)
+  return Math.max(0, (later === -1 ? made.length : later) - 1)
+}
+
+/** The state of the stream is this one, or has come from it. */
+function isTakenUp(entry: StreamEntry, ledger: Ledger): boolean {
+  const now = ledger.streams.get(streamKey(entry))
+  if (now === undefined || now.runSeq < entry.runSeq) return false
+  if (now.runSeq > entry.runSeq) return true
+  const { runId, paused, skipped, checkpoint } = entry
+  return (
+    now.runId === runId && now.paused === paused && now.skipped === skipped && now.checkpoint === checkpoint
+  )
 }

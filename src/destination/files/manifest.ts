@@ -53,24 +53,28 @@ const field: Shape<Field> = (value, path) => {
   }
 }
 
-const streamEntry = object({
-  sync: text,
-  stream: text,
-  table: object({ schema: text, name: text }),
-  /** Another sync has taken the table over: the stream has no rows here any more. */
-  lost: boolean,
-  generation: number,
-  runSeq: number,
-  runId: text,
-  committedAt: text,
-  paused: boolean,
-  skipped: boolean,
-  /** As `model/checkpoint` writes it. */
-  checkpoint: nullable(text),
-  fields: list(field),
-  comments: object({ table: nullable(text), columns: list(pair(text, text)) }),
-  files: list(savedFile),
-})
+const streamEntry = object(
+  {
+    sync: text,
+    stream: text,
+    table: object({ schema: text, name: text }),
+    /** Another sync has taken the table over: the stream has no rows here any more. */
+    lost: boolean,
+    generation: number,
+    runSeq: number,
+    runId: text,
+    committedAt: text,
+    paused: boolean,
+    skipped: boolean,
+    /** As `model/checkpoint` writes it. */
+    checkpoint: nullable(text),
+    fields: list(field),
+    comments: object({ table: nullable(text), columns: list(pair(text, text)) }),
+    files: list(savedFile),
+  },
+  /** When the generation was committed for the first time; absent in what earlier versions wrote. */
+  { loadedAt: text },
+)
 
 const syncEntry = object({
   sync: text,

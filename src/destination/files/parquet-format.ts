@@ -11,7 +11,7 @@ import type { ColumnType, ElementType, Field } from '../../model/column-type.js'
 import { TrunklineError } from '../../model/error.js'
 import { formatDuckDbType } from '../duckdb/column-types.js'
 import { quoteName, quoteText } from '../duckdb/quote.js'
-import type { FileFormat } from './file-format.js'
+import { lossOf, type FileFormat } from './file-format.js'
 
 export const PARQUET_OPTIONS = [
   'compression',
@@ -91,20 +91,23 @@ function readNumber(
 }
 
 function parquetLosses(fields: readonly Field[]): readonly string[] {
-  const kinds = new Set(fields.map(({ type }) => (type.kind === 'list' ? type.element.kind : type.kind)))
-  const losses: string[] = []
-  if (kinds.has('interval')) {
-    losses.push(
-      'an interval is a group of months, days and micros, since the interval of Parquet has milliseconds only',
-    )
-  }
-  if (kinds.has('date') || kinds.has('timestamp')) {
-    losses.push(
-      'infinity of dates and timestamps is the end of their range, which readers but DuckDB take for a date',
-    )
-  }
-  if (kinds.has('time')) losses.push('24:00:00 is a time that some readers refuse, or take for no value')
-  return losses
+  return [
+    ...lossOf(
+      fields,
+      ({ kind }) => kind === 'interval',
+      'An interval is a group of months, days and micros, since that of Parquet has milliseconds only.',
+    ),
+    ...lossOf(
+      fields,
+      ({ kind }) => kind === 'date' || kind === 'timestamp',
+      'Infinity is the end of the range, which readers but DuckDB take for a date.',
+    ),
+    ...lossOf(
+      fields,
+      ({ kind }) => kind === 'time',
+      '24:00:00 is a time that some readers refuse, or take for no value.',
+    ),
+  ]
 }
 
 /**

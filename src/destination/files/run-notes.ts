@@ -93,28 +93,29 @@ export class RunNoteKeeper {
   }
 }
 
-/**
- * @param clock by which their age is told: that of the store, from a note that was just written (its token) or by a file made for
- * that (`exactly`); null: this machine's.
- */
-export async function findNotes(
-  store: Store,
-  clock: { readonly token: string } | 'exactly' | null,
-): Promise<readonly FoundNote[]> {
-  const probe = clock === 'exactly' && store.folder === undefined ? pathOf(randomUUID()) : null
-  if (probe !== null) await store.put(probe, new Uint8Array())
+/** What time it is by the clock of the store, told by a file made for that. Milliseconds since 1970. */
+export async function tellTime(store: Store): Promise<number> {
+  const probe = pathOf(randomUUID())
+  await store.put(probe, new Uint8Array())
   try {
-    const told = clock !== null && clock !== 'exactly' ? pathOf(clock.token) : probe
-    return await readNotes(store, told)
+    for await (const { modifiedAt } of store.list(probe)) return modifiedAt.getTime()
+    return Date.now()
   } finally {
-    if (probe !== null) await store.remove([probe])
+    await store.remove([probe])
   }
 }
 
-async function readNotes(store: Store, told: string | null): Promise<readonly FoundNote[]> {
+/** @param clock by which their age is told: the time, or a note that was just written, by its token; null: this machine's clock */
+export async function findNotes(
+  store: Store,
+  clock: { readonly token: string } | number | null,
+): Promise<readonly FoundNote[]> {
   const files: StoredFile[] = []
   for await (const file of store.list(FOLDER)) files.push(file)
-  const nowMs = files.find(({ path }) => path === told)?.modifiedAt.getTime() ?? Date.now()
+  const written = typeof clock === 'object' && clock !== null ? pathOf(clock.token) : null
+  const toldMs =
+    typeof clock === 'number' ? clock : files.find(({ path }) => path === written)?.modifiedAt.getTime()
+  const nowMs = toldMs ?? Date.now()
   const notes: FoundNote[] = []
   for (const { path, modifiedAt } of files) {
     const content = await store.read(path)

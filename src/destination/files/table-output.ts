@@ -16,13 +16,17 @@ import type { SavedFile } from './manifest.js'
 
 /** Files being written at once; each holds what its encoder gathers. The one that was not written to for longest makes way. */
 const MAX_OPEN_FILES = 16
-/** So many files of one run are a column of many values, taken for one of few. */
+/** So many values are a column of many, taken for one of few. */
 const MAX_PARTITIONS = 10_000
+/** Of file systems, for a name. */
+const MAX_FOLDER_CHARS = 255
 
 export interface FileLimits {
   /** Of encoded bytes; what the encoder holds back comes on top. */
   readonly maxFileBytes: number
   readonly maxFileRows: number
+  /** Of a table, those that it has already among them: all are named in each of its manifests, and in memory. */
+  readonly maxFiles: number
 }
 
 export interface TableOutputOptions extends FileLimits {
@@ -33,6 +37,8 @@ export interface TableOutputOptions extends FileLimits {
   readonly folder: string
   /** A column whose values divide the rows, each into a folder of its own. */
   readonly partitionBy: string | null
+  /** That the table has already. */
+  readonly present: number
   /** A number that no file of the folder has. */
   readonly nextPart: () => number
   readonly stream: string
@@ -48,6 +54,7 @@ export class TableOutput {
   #finishing: Promise<void> = Promise.resolve()
   #finishFailure: { readonly error: unknown } | null = null
   #rows = 0
+  #files = 0
 
   constructor(options: TableOutputOptions) {
     this.#options = options
@@ -66,12 +73,12 @@ export class TableOutput {
       await this.#addRows('', { batch, start: 0, count: batch.rowCount })
       return
     }
-    for (const [value, rows] of groupByValue(batch, column)) {
-      await this.#addRows(partitionFolder(partitionBy, value), {
-        batch: rows,
-        start: 0,
-        count: rows.rowCount,
-      })
+    const groups = groupByValue(batch, column)
+    if (groups.size > MAX_PARTITIONS) throw tooManyPartitions(this.#options)
+    for (const [value, rows] of takeGroups(batch, groups)) {
+      const folder = partitionFolder(partitionBy, value)
+      if (folder.length > MAX_FOLDER_CHARS) throw valueTooLong(this.#options)
+      await this.#addRows(folder, { batch: rows, start: 0, count: rows.rowCount })
     }
   }
 
@@ -117,6 +124,8 @@ export class TableOutput {
     }
     this.#partitions.add(key)
     if (this.#partitions.size > MAX_PARTITIONS) throw tooManyPartitions(this.#options)
+    const { maxFiles, present: before } = this.#options
+    if (before + ++this.#files > maxFiles) throw tooManyFiles(this.#options)
     const [oldest] = this.#open.keys()
     if (oldest !== undefined && this.#open.size >= MAX_OPEN_FILES) await this.#finishFile(oldest)
     const { store, format, fields, metadata, folder, nextPart } = this.#options
@@ -156,18 +165,25 @@ export class TableOutput {
   }
 }
 
-/** The rows of each value, by the server's text of it; the batch itself where there is but one. */
-function* groupByValue(batch: Batch, column: number): Generator<readonly [string | null, Batch]> {
+/** Which rows have which value, by the server's text of it. */
+function groupByValue(batch: Batch, column: number): ReadonlyMap<string | null, readonly number[]> {
   const textOf = columnFormatter(batch, column)
-  const rowsOf = new Map<string | null, number[]>()
+  const groups = new Map<string | null, number[]>()
   for (let row = 0; row < batch.rowCount; row++) {
     const value = textOf(row)
-    const rows = rowsOf.get(value)
-    if (rows === undefined) rowsOf.set(value, [row])
+    const rows = groups.get(value)
+    if (rows === undefined) groups.set(value, [row])
     else rows.push(row)
   }
+  return groups
+}
+
+function* takeGroups(
+  batch: Batch,
+  groups: ReadonlyMap<string | null, readonly number[]>,
+): Generator<readonly [string | null, Batch]> {
   const keep = new Uint8Array(batch.rowCount)
-  for (const [value, rows] of rowsOf) {
+  for (const [value, rows] of groups) {
     for (const row of rows) keep[row] = 1
     yield [value, filterRows(batch, keep)]
     for (const row of rows) keep[row] = 0
@@ -176,11 +192,39 @@ function* groupByValue(batch: Batch, column: number): Generator<readonly [string
 
 function tooManyPartitions({ stream, partitionBy }: TableOutputOptions): TrunklineError {
   return new TrunklineError(
-    'DESTINATION_INVALID',
+    'DESTINATION_FAILED',
     `${stream}: the column ${partitionBy ?? ''} has more than ${MAX_PARTITIONS} values to partition by.`,
     {
       hint: 'Partition by a column of fewer values, or not at all.',
       context: { stream, ...(partitionBy === null ? {} : { field: partitionBy }) },
+    },
+  )
+}
+
+/** The value itself is not told: it is a row's. */
+function valueTooLong({ stream, partitionBy }: TableOutputOptions): TrunklineError {
+  return new TrunklineError(
+    'DESTINATION_FAILED',
+    `${stream}: a value of the column ${partitionBy ?? ''} is too long to partition by: the name of its folder would have more than ${MAX_FOLDER_CHARS} bytes.`,
+    {
+      hint: 'Partition by a column of short values, or not at all. What is not a letter or digit of ASCII takes three bytes for each of its own.',
+      context: { stream, ...(partitionBy === null ? {} : { field: partitionBy }) },
+    },
+  )
+}
+
+function tooManyFiles({ stream, partitionBy, maxFiles, present }: TableOutputOptions): TrunklineError {
+  const fewer =
+    partitionBy === null
+      ? 'Let files be larger (file_size, file_rows)'
+      : 'Partition by a column of fewer values, by which rows come together, or not at all'
+  const anew = present === 0 ? '' : `, and load the table anew: trunkline state resync ${stream}`
+  return new TrunklineError(
+    'DESTINATION_FAILED',
+    `${stream}: its table would be more than ${maxFiles} files.`,
+    {
+      hint: `${fewer}${anew}`,
+      context: { stream },
     },
   )
 }

@@ -11,7 +11,9 @@ import { link, mkdir, open, readFile, readdir, rename, rm, rmdir, stat } from 'n
 import path from 'node:path'
 import { TrunklineError } from '../../model/error.js'
 import { systemErrorCode } from '../system-error.js'
+import { hideValues, withoutValues } from './hide-values.js'
 import type { LocalCopy, Store, StoreFile, StoredFile } from './store.js'
+import { missingFile } from './store.js'
 
 const STAGING = '_trunkline/tmp'
 /** Small pieces are gathered up to this much before they are written. */
@@ -33,6 +35,8 @@ class LocalStore implements Store {
   readonly folder: string
   /** Folders known to be there. */
   readonly #made = new Set<string>()
+  /** That were begun and are not over. */
+  readonly #going = new Set<StoreFile>()
 
   constructor(stated: string) {
     this.description = stated
@@ -53,14 +57,18 @@ class LocalStore implements Store {
       await probe.handle.close()
       await rm(probe.path)
     })
+    signal?.throwIfAborted()
   }
 
   async create(file: string): Promise<StoreFile> {
     const staged = await this.#tell(`creating ${file}`, () => this.#stage())
-    return new LocalFile(staged, {
+    const created = new LocalFile(staged, {
       tell: (doing, work) => this.#tell(`${doing} ${file}`, work),
       moveIntoPlace: () => this.#moveIntoPlace(staged.path, file),
+      onEnd: () => this.#going.delete(created),
     })
+    this.#going.add(created)
+    return created
   }
 
   async put(file: string, content: Uint8Array): Promise<void> {
@@ -78,6 +86,7 @@ class LocalStore implements Store {
         await this.#makeFolder(path.posix.dirname(file))
         await link(staged, target)
       } catch (error) {
+        if (LINKS_UNKNOWN.has((error as NodeJS.ErrnoException).code ?? '')) throw this.#withoutLinks(error)
         if (!isThere(error)) throw error
         // It may be ours, of an attempt whose end was not seen.
         if (!(await readFile(target)).equals(content)) return false
@@ -94,8 +103,7 @@ class LocalStore implements Store {
     try {
       return await readFile(this.#at(file))
     } catch (error) {
-      // A folder is no file.
-      if (isMissing(error) || (error as NodeJS.ErrnoException).code === 'EISDIR') return null
+      if (isNoFile(error)) return null
       throw this.#failure(`reading ${file}`, error)
     }
   }
@@ -109,15 +117,22 @@ class LocalStore implements Store {
     await this.#tell('removing files', async () => {
       const folders = new Set<string>()
       for (const file of files) {
-        await rm(this.#at(file), { force: true })
+        await rm(this.#at(file), { force: true }).catch((error: unknown) => {
+          if (!isNoFile(error)) throw error
+        })
         folders.add(path.posix.dirname(file))
       }
       for (const folder of folders) await this.#removeEmpty(folder)
     })
   }
 
-  fetch(file: string): Promise<LocalCopy> {
-    return Promise.resolve({ path: this.#at(file), release: () => Promise.resolve() })
+  async fetch(file: string): Promise<LocalCopy> {
+    const found = await stat(this.#at(file)).catch((error: unknown) => {
+      if (isNoFile(error)) return null
+      throw this.#failure(`reading ${file}`, error)
+    })
+    if (found?.isFile() !== true) throw missingFile(hideValues(this.#at(file)))
+    return { path: this.#at(file), release: () => Promise.resolve() }
   }
 
   /** What processes that are gone left half written. */
@@ -135,8 +150,8 @@ class LocalStore implements Store {
     })
   }
 
-  close(): Promise<void> {
-    return Promise.resolve()
+  async close(): Promise<void> {
+    await Promise.all(Array.from(this.#going, (file) => file.abort()))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -146,19 +161,22 @@ class LocalStore implements Store {
   /** In the order of paths: `a.b/x` comes before `a/x`, as `.` comes before `/`. */
   async *#walk(folder: string, prefix: string, after: string): AsyncIterable<StoredFile> {
     const entries = await this.#tell('listing it', () => readFolder(this.#at(folder)))
+    // The order of UTF-8, as object stores have it: that of JavaScript is another one beyond the first plane.
     const paths = entries.map((entry) => {
-      const name = folder === '' ? entry.name : `${folder}/${entry.name}`
-      return { entry, name: entry.isDirectory() ? `${name}/` : name }
+      const path = folder === '' ? entry.name : `${folder}/${entry.name}`
+      const name = entry.isDirectory() ? `${path}/` : path
+      return { entry, name, bytes: Buffer.from(name) }
     })
-    paths.sort((a, b) => (a.name < b.name ? -1 : 1))
-    for (const { entry, name } of paths) {
+    paths.sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+    const afterBytes = Buffer.from(after)
+    for (const { entry, name, bytes } of paths) {
       if (entry.isDirectory()) {
         const related = name.startsWith(prefix) || prefix.startsWith(name)
         // Everything in a folder whose name is not after its beginning, and does not begin it, comes before.
-        const isBefore = name < after && !after.startsWith(name)
+        const isBefore = Buffer.compare(bytes, afterBytes) < 0 && !after.startsWith(name)
         if (related && !isBefore && name !== `${STAGING}/`)
           yield* this.#walk(name.slice(0, -1), prefix, after)
-      } else if (name.startsWith(prefix) && name > after) {
+      } else if (name.startsWith(prefix) && Buffer.compare(bytes, afterBytes) > 0) {
         const found = await stat(this.#at(name)).catch(() => null)
         if (found !== null) yield { path: name, bytes: found.size, modifiedAt: found.mtime }
       }
@@ -185,7 +203,7 @@ class LocalStore implements Store {
   }
 
   #notAFolder(target: string): TrunklineError {
-    return new TrunklineError('DESTINATION_INVALID', `${target} is not a folder.`, {
+    return new TrunklineError('DESTINATION_INVALID', `${hideValues(target)} is not a folder.`, {
       hint: HINTS.DESTINATION_INVALID,
       context: { path: this.description },
     })
@@ -256,17 +274,29 @@ class LocalStore implements Store {
     }
   }
 
+  /** A commit is a link, which nothing else makes only where there is none. */
+  #withoutLinks(cause: unknown): TrunklineError {
+    return new TrunklineError(
+      'DESTINATION_INVALID',
+      `${this.description}: its file system makes no hard links, and so cannot hold commits.`,
+      { hint: 'Choose a folder of another file system.', context: { path: this.description }, cause },
+    )
+  }
+
   #failure(doing: string, cause: unknown): unknown {
     if (cause instanceof TrunklineError) return cause
     const code = systemErrorCode(cause) ?? 'DESTINATION_FAILED'
-    const words = cause instanceof Error ? cause.message : String(cause)
-    return new TrunklineError(code, `${this.description}: ${doing} failed: ${words}`, {
+    const words = hideValues(cause instanceof Error ? cause.message : String(cause))
+    return new TrunklineError(code, `${this.description}: ${hideValues(doing)} failed: ${words}`, {
       hint: HINTS[code],
       context: { path: this.description },
-      cause,
+      cause: withoutValues(cause),
     })
   }
 }
+
+/** What file systems say that know no hard links. */
+const LINKS_UNKNOWN: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
 
 const HINTS = {
   DESTINATION_FULL:
@@ -284,6 +314,8 @@ interface StagedFile {
 interface LocalFileOptions {
   readonly tell: (doing: string, work: () => Promise<void>) => Promise<void>
   readonly moveIntoPlace: () => Promise<void>
+  /** Told when it is over, however. */
+  readonly onEnd: () => void
 }
 
 class LocalFile implements StoreFile {
@@ -406,4 +438,10 @@ function isThere(error: unknown): boolean {
 
 function isMissing(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ENOENT'
+}
+
+/** There is nothing by that name, or something else than a file: a folder, or what stands where a folder would have to. */
+function isNoFile(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException
+  return ['ENOENT', 'EISDIR', 'ERR_FS_EISDIR', 'ENOTDIR'].includes(code)
 }

@@ -1,6 +1,7 @@
 /** The SDK's client of one bucket, made when it is first used: loading the SDK takes a tenth of a second. */
 import type { S3, S3ClientConfig } from '@aws-sdk/client-s3'
 import { TrunklineError } from '../../model/error.js'
+import { hideValues } from './hide-values.js'
 import { describeFailure, toStoreError } from './s3-errors.js'
 
 /** The bucket and how it is reached: the fields of what configuration calls an S3 location. */
@@ -45,7 +46,10 @@ export interface S3Bucket {
   readonly url: string
   /** The key of a path of the store. */
   keyOf(path: string): string
+  /** What other programs read it by. */
   urlOf(path: string): string
+  /** The same for messages: without values of rows. */
+  nameOf(path: string): string
   /** Sends a request; what fails is a TrunklineError. */
   send<T>(request: S3Request, run: (s3: S3) => Promise<T>): Promise<T>
   /** Sends a request; what fails is as the SDK has it, for whoever has to look at it first. */
@@ -83,6 +87,7 @@ export function createS3Bucket(address: S3Address, patience: S3Patience): S3Buck
     url,
     keyOf: (path) => root + path,
     urlOf: (path) => `s3://${bucket}/${root}${path}`,
+    nameOf: (path) => `s3://${bucket}/${root}${hideValues(path)}`,
     sendRaw,
     async send(request, run) {
       try {

@@ -79,7 +79,7 @@ export async function putNewObject(bucket: S3Bucket, path: string, content: Uint
 function neitherThereNorNot(bucket: S3Bucket, path: string): TrunklineError {
   return new TrunklineError(
     'DESTINATION_INVALID',
-    `${bucket.urlOf(path)}: the store says that it is there, and that there is nothing to be read.`,
+    `${bucket.nameOf(path)}: the store says that it is there, and that there is nothing to be read.`,
     { hint: 'A store that shows what was written only later cannot hold commits.' },
   )
 }
@@ -133,5 +133,5 @@ function input(
 }
 
 function writing(bucket: S3Bucket, path: string): S3Request {
-  return { doing: `write ${bucket.urlOf(path)}`, right: 's3:PutObject' }
+  return { doing: `write ${bucket.nameOf(path)}`, right: 's3:PutObject' }
 }

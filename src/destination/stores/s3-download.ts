@@ -11,10 +11,12 @@ import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import { TrunklineError } from '../../model/error.js'
 import { isFailure, type S3Bucket, type S3Request } from './s3-client.js'
 import { isOutcomeUnknown } from './s3-errors.js'
-import type { LocalCopy } from './store.js'
+import { missingFile, type LocalCopy } from './store.js'
 
 /** Interruptions in a row without a byte between them. */
 const MAX_INTERRUPTIONS = 4
+/** From the first byte, as the object was another one all of a sudden. */
+const MAX_RESTARTS = 8
 const FIRST_PAUSE_MS = 100
 
 /** Null where there is no such object. */
@@ -43,11 +45,7 @@ export async function fetchObject(bucket: S3Bucket, path: string): Promise<Local
         restart: () => file.truncate(0),
         add: (chunk, offset) => writeAt(file, chunk, offset),
       })
-      if (!found) {
-        throw new TrunklineError('DESTINATION_INVALID', `${bucket.urlOf(path)} is not there.`, {
-          hint: 'Somebody removed it: files below the prefix are removed by `trunkline` only, and rules of the bucket must leave them.',
-        })
-      }
+      if (!found) throw missingFile(bucket.nameOf(path))
     } finally {
       await file.close()
     }
@@ -92,39 +90,100 @@ interface Receiver {
   add(chunk: Uint8Array, offset: number): Promise<void>
 }
 
+/** What is read, as the first answer told. */
+interface Whole {
+  readonly etag: string | undefined
+  readonly bytes: number
+}
+
 async function download(bucket: S3Bucket, path: string, receiver: Receiver): Promise<boolean> {
-  const request: S3Request = { doing: `read ${bucket.urlOf(path)}`, right: 's3:GetObject' }
-  let etag: string | undefined
+  const name = bucket.nameOf(path)
+  const request: S3Request = { doing: `read ${name}`, right: 's3:GetObject' }
+  let whole: Whole | null = null
   let received = 0
   let interruptions = 0
+  let restarts = 0
   for (;;) {
-    const before = received
-    const answer = await get(bucket, path, received, etag).catch((error: unknown) => {
+    const answer = await get(bucket, path, received, whole?.etag).catch((error: unknown) => {
       throw bucket.toError(request, error)
     })
     if (answer === null) return false
-    if (answer === 'changed') {
+    if (answer === 'changed' || (whole !== null && answer.ETag !== whole.etag)) {
+      if (answer !== 'changed') leave(answer)
+      if (++restarts > MAX_RESTARTS) throw neverTheSame(name)
+      whole = null
       received = 0
-      etag = undefined
       await receiver.restart()
       continue
     }
-    etag = answer.ETag
-    const { ContentLength } = answer
+    const before = received
+    try {
+      whole = checkAnswer(name, answer, { from: received, whole })
+    } catch (error) {
+      leave(answer)
+      throw error
+    }
     try {
       for await (const chunk of answer.Body as AsyncIterable<Uint8Array>) {
+        if (received + chunk.length > whole.bytes) throw notWhatWasAsked(name, 'more than its length')
         await receiver.add(chunk, received)
         received += chunk.length
       }
-      if (ContentLength === undefined || received === before + ContentLength) return true
-      throw Object.assign(new Error(`${received - before} of ${ContentLength} bytes`), { code: 'ECONNRESET' })
+      if (received === whole.bytes) return true
+      const missing = `${received - before} of ${whole.bytes - before} bytes`
+      throw Object.assign(new Error(missing), { code: 'ECONNRESET' })
     } catch (error) {
       if (error instanceof TrunklineError) throw error
       interruptions = received > before ? 1 : interruptions + 1
       if (!isOutcomeUnknown(error) || interruptions > MAX_INTERRUPTIONS) throw bucket.toError(request, error)
       await sleep(FIRST_PAUSE_MS * 2 ** (interruptions - 1))
     }
+    // Nobody could tell whether the rest is of the same object.
+    if (whole.etag === undefined) {
+      if (++restarts > MAX_RESTARTS) throw neverTheSame(name)
+      whole = null
+      received = 0
+      await receiver.restart()
+    }
   }
+}
+
+/** @throws DESTINATION_FAILED for an answer that does not say that it is what was asked for */
+function checkAnswer(
+  name: string,
+  { ContentLength, ContentRange, ETag }: GetObjectCommandOutput,
+  { from, whole }: { readonly from: number; readonly whole: Whole | null },
+): Whole {
+  if (whole === null) {
+    if (ContentLength === undefined) throw notWhatWasAsked(name, 'no length')
+    return { etag: ETag, bytes: ContentLength }
+  }
+  if (from === 0) return whole
+  const [, first, last, bytes] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(ContentRange ?? '') ?? []
+  if (first === undefined) throw notWhatWasAsked(name, 'all of it where the rest was asked for')
+  const isRest = Number(first) === from && Number(last) === whole.bytes - 1 && Number(bytes) === whole.bytes
+  if (!isRest || ContentLength !== whole.bytes - from) throw notWhatWasAsked(name, 'another part of it')
+  return whole
+}
+
+function notWhatWasAsked(name: string, what: string): TrunklineError {
+  return new TrunklineError('DESTINATION_FAILED', `Cannot read ${name}: the store gives ${what}.`, {
+    hint: 'Something between here and the store changes answers, or the store does not honour Range: let ?endpoint= be the store itself.',
+  })
+}
+
+function neverTheSame(name: string): TrunklineError {
+  return new TrunklineError(
+    'DESTINATION_FAILED',
+    `Cannot read ${name}: it is another file each time that it is gone on with.`,
+    { hint: 'Nothing but Trunkline may write there. Look who does, and run again.', retry: 'backoff' },
+  )
+}
+
+/** So that its connection can be used again. */
+function leave({ Body }: GetObjectCommandOutput): void {
+  const { destroy } = (Body ?? {}) as { destroy?: () => void }
+  destroy?.call(Body)
 }
 
 async function get(

@@ -4,6 +4,7 @@
  */
 import { TrunklineError, type ErrorCode, type Retry } from '../../model/error.js'
 import { printable } from '../../postgres/redact.js'
+import { hideValues } from './hide-values.js'
 
 /** What was being done, for the message. */
 export interface S3Action {
@@ -235,7 +236,7 @@ function judge(failure: S3Failure, bucket: string, right: string): Verdict {
 /** The error as the store worded it, without what the SDK attaches: requests hold tokens. */
 function withoutRequest({ name, status, code }: S3Failure, error: unknown): Error {
   const message = error instanceof Error ? error.message : String(error)
-  const cause = new Error(printable(message))
+  const cause = new Error(hideValues(printable(message)))
   cause.name = [name === '' ? 'Error' : name, status, code].filter((part) => part !== null).join(' ')
   return cause
 }

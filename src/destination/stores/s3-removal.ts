@@ -1,6 +1,7 @@
 /** Removing objects, and what is left of uploads that nobody finished. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DeleteObjectsCommandOutput } from '@aws-sdk/client-s3'
+import { hideValues } from './hide-values.js'
 import { isFailure, type S3Bucket, type S3Request } from './s3-client.js'
 
 /** Of one request. */
@@ -90,7 +91,8 @@ async function removeSome(bucket: S3Bucket, paths: readonly string[]): Promise<v
     if (!passing || attempt === REMOVE_ATTEMPTS) {
       const worst = errors.find(({ Code }) => !PASSING.has(Code ?? '')) ?? first
       const denied = worst.Code === 'AccessDenied'
-      const what = worst.Key === undefined ? 'a file' : `s3://${bucket.address.bucket}/${worst.Key}`
+      const what =
+        worst.Key === undefined ? 'a file' : hideValues(`s3://${bucket.address.bucket}/${worst.Key}`)
       throw bucket.toError(
         {
           ...request,

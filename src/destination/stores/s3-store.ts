@@ -68,8 +68,7 @@ export function createS3Store(options: S3StoreOptions, tools: S3StoreTools): Sto
       if (isReadableByOthers(options.endpoint)) {
         logger.warn({}, `${bucket.url}: rows travel unencrypted, as the endpoint begins with http://`)
       }
-      await checkConditions()
-      signal?.throwIfAborted()
+      await orAborted(checkConditions(), signal)
     },
     async create(path) {
       assertName(path)
@@ -100,6 +99,27 @@ export function createS3Store(options: S3StoreOptions, tools: S3StoreTools): Sto
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+/** What goes on when the signal aborts is ended by closing the store. */
+async function orAborted(work: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) {
+    await work
+    return
+  }
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(signal.reason as Error)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    work
+      .then(() => {
+        resolve()
+      }, reject)
+      .finally(() => {
+        signal.removeEventListener('abort', onAbort)
+      })
+  })
 }
 
 /** On another machine, where anybody between can read along. */

@@ -122,7 +122,7 @@ class Upload implements StoreFile {
   private assertGoing(): void {
     if (this.failure !== null) throw this.failure
     if (this.over) {
-      throw new TrunklineError('INTERNAL', `${this.bucket.urlOf(this.path)} is written after its end.`)
+      throw new TrunklineError('INTERNAL', `${this.bucket.nameOf(this.path)} is written after its end.`)
     }
   }
 
@@ -146,7 +146,7 @@ class Upload implements StoreFile {
     if (this.partCount === MAX_PARTS) {
       throw new TrunklineError(
         'DESTINATION_FAILED',
-        `${this.bucket.urlOf(this.path)} is too large to upload.`,
+        `${this.bucket.nameOf(this.path)} is too large to upload.`,
         {
           hint: 'Let files be smaller: ?file_size=.',
         },
@@ -255,7 +255,7 @@ class Upload implements StoreFile {
   }
 
   private get request(): { readonly doing: string; readonly right: string } {
-    return { doing: `write ${this.bucket.urlOf(this.path)}`, right: 's3:PutObject' }
+    return { doing: `write ${this.bucket.nameOf(this.path)}`, right: 's3:PutObject' }
   }
 
   private get interruptible(): { readonly abortSignal: AbortSignal } {

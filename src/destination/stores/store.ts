@@ -2,9 +2,12 @@
  * Where files land: a folder of this machine or a bucket. The few effects that a file destination has on the world, so that a test
  * can stop a run before and after each of them.
  *
- * Paths are relative to the store's root, `/`-separated, never with a leading slash, `.`, `..` or an empty part. A file is there whole
- * or not at all, for whoever lists or reads: nobody sees one that is being written.
+ * Paths are relative to the store's root, `/`-separated, never with a leading slash, `.`, `..` or an empty part. None is both one of
+ * a file and what others begin with. A file is there whole or not at all, for whoever lists or reads: nobody sees one that is being
+ * written. Errors name files, but not the values of rows that their folders are called by.
  */
+import { TrunklineError } from '../../model/error.js'
+
 export interface Store extends AsyncDisposable {
   /** As a person would write it, without secrets: `./lake`, `s3://bucket/prefix`. */
   readonly description: string
@@ -12,7 +15,10 @@ export interface Store extends AsyncDisposable {
   readonly folder?: string
   /** What SQL of DuckDB reads the file by: an absolute path, or the bucket's URL. */
   locate(path: string): string
-  /** @throws DESTINATION_INVALID, DESTINATION_READ_ONLY where the store cannot be used; creates what is missing. */
+  /**
+   * Creates what is missing. Rejects with the signal's reason as soon as that aborts.
+   * @throws DESTINATION_INVALID, DESTINATION_READ_ONLY, … where the store cannot be used
+   */
   open(options: { readonly signal?: AbortSignal }): Promise<void>
   /** A new file, to be written piece by piece. One of the same path is replaced when this one is finished. */
   create(path: string): Promise<StoreFile>
@@ -23,13 +29,16 @@ export interface Store extends AsyncDisposable {
    * content; an answer that was lost on its way is found out about before this returns.
    */
   putNew(path: string, content: Uint8Array): Promise<boolean>
-  /** Null where there is none. */
+  /** Null where there is none: a folder is no file. */
   read(path: string): Promise<Uint8Array | null>
-  /** Files whose paths begin so, in the order of their paths. `after`: only those that come after this path. */
+  /** Files whose paths begin so, in the order of the bytes of their paths. `after`: only those that come after this path. */
   list(prefix: string, options?: { readonly after?: string }): AsyncIterable<StoredFile>
   /** Those that are not there are none to it. */
   remove(paths: readonly string[]): Promise<void>
-  /** A copy on this machine, or the file itself where it lies here; `release` when it is not needed any more. */
+  /**
+   * A copy on this machine, or the file itself where it lies here; `release` when it is not needed any more.
+   * @throws DESTINATION_FAILED where there is no such file
+   */
   fetch(path: string): Promise<LocalCopy>
   /**
    * Removes what is left of files that were begun before then and never finished, where the store keeps such out of lists.
@@ -37,6 +46,7 @@ export interface Store extends AsyncDisposable {
    * @returns how many
    */
   removeAbandoned?(before: Date, isOurs: (path: string) => boolean): Promise<number>
+  /** Aborts what was begun and not finished. */
   close(): Promise<void>
 }
 
@@ -58,4 +68,11 @@ export interface StoreFile {
 export interface LocalCopy {
   readonly path: string
   release(): Promise<void>
+}
+
+/** @param name where it should be, for a person to read */
+export function missingFile(name: string): TrunklineError {
+  return new TrunklineError('DESTINATION_FAILED', `${name} is not there.`, {
+    hint: 'Somebody removed it: files there are removed by `trunkline gc` only. Load its table anew with trunkline state resync.',
+  })
 }

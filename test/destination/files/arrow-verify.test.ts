@@ -92,7 +92,7 @@ describe.each<[string, Record<string, string>]>([
     const file = await save(batch)
     const place = path.join(folder, file)
     const whole = await readFile(place)
-    const refusal = { code: 'DESTINATION_INVALID', message: expect.stringContaining(place) as string }
+    const refusal = { code: 'DESTINATION_FAILED', message: expect.stringContaining(place) as string }
     const text = buildBatch([fieldOf('id', TEXT)], [['1'], ['2']])
     await expect(compare(text, [file])).rejects.toMatchObject({
       ...refusal,
@@ -126,7 +126,7 @@ describe.each<[string, Record<string, string>]>([
     expect(fetched).toEqual(files)
     await truncate(path.join(folder, files[1]!), 40)
     await expect(compare(twice, files, { from: elsewhere })).rejects.toMatchObject({
-      code: 'DESTINATION_INVALID',
+      code: 'DESTINATION_FAILED',
       message: expect.stringContaining(`s3://lake/${files[1]}`) as string,
     })
     await expect(readFile(path.join(folder, 'copy'))).rejects.toMatchObject({ code: 'ENOENT' })

@@ -4,9 +4,10 @@ import path from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
   escapeName,
+  findDataPaths,
   partitionFolder,
+  readDataPath,
   runFolder,
-  runOfDataPath,
 } from '../../../src/destination/files/data-path.js'
 import {
   EMPTY_LEDGER,
@@ -22,6 +23,7 @@ import {
 } from '../../../src/destination/files/manifest.js'
 import { ManifestLog } from '../../../src/destination/files/manifest-log.js'
 import { createLocalStore } from '../../../src/destination/stores/local-store.js'
+import type { Store } from '../../../src/destination/stores/store.js'
 
 const RUN = { sync: 'shop', epoch: 1, runId: 'run-1', at: '2026-01-02T03:04:05.000Z' }
 
@@ -101,10 +103,17 @@ test('names of tables become names of folders, no two the same one', () => {
 
 test('data files of ours are told from those of others', () => {
   const folder = runFolder({ schema: 'public', name: 'a/b' }, 3, 'token')
-  expect(runOfDataPath(`${folder}/part-00001.csv.gz`)).toBe('token')
-  expect(runOfDataPath(`${folder}/${partitionFolder('day', '2024-01-01')}/part-123456.parquet`)).toBe('token')
+  const file = `${folder}/part-00001.csv.gz`
+  const divided = `${folder}/${partitionFolder('day', '2024 %&')}/part-123456.parquet`
+  const told = { table: 'public.a_x2F_b', generation: 3, run: 'token' }
+  expect(readDataPath(file)).toEqual(told)
+  expect(readDataPath(divided)).toEqual(told)
+  expect(findDataPaths(`{"path":"${file}"}, FROM read_csv(['/lake (1)/${divided}', 'x.csv'])`)).toEqual([
+    file,
+    divided,
+  ])
   for (const other of ['a.b/part-00001.csv', `${folder}/mine.csv`, 'x/y', `deep/${folder}/part-00001.csv`]) {
-    expect(runOfDataPath(other)).toBeNull()
+    expect(readDataPath(other)).toBeNull()
   }
 })
 
@@ -135,6 +144,12 @@ test('of two that make the next manifest both do, one after the other, each on w
   ])
 })
 
+/** Makes manifests look as if they had been made so many hours ago. */
+async function age(store: Store, hours: number, seqs: readonly number[]): Promise<void> {
+  const then = new Date(Date.now() - hours * 3_600_000)
+  for (const seq of seqs) await utimes(store.locate(manifestPath(seq)), then, then)
+}
+
 test('manifests that were replaced a day ago are removed, and those in force and younger ones are not', async () => {
   const store = createLocalStore({ path: folder })
   const log = new ManifestLog(store)
@@ -142,19 +157,42 @@ test('manifests that were replaced a day ago are removed, and those in force and
     log.append('csv', () => ({ run: RUN, streams: [entryOf(stream, runSeq)] }))
   await append('a', 1)
   await append('b', 1)
-  await append('a', 2)
-  for (let runSeq = 3; runSeq < 9; runSeq++) await append('a', runSeq)
-  const dayBefore = new Date(Date.now() - 25 * 3_600_000)
-  for (const seq of [1, 2, 3, 4, 5]) await utimes(store.locate(manifestPath(seq)), dayBefore, dayBefore)
-  const inForce = new Set([log.ledger.seq, ...log.ledger.layers.map(({ seq }) => seq)])
-  const expected = [1, 2, 3, 4, 5].filter((seq) => !inForce.has(seq)).map(manifestPath)
-  expect(await log.prune(Date.now(), { dryRun: true })).toEqual(expected)
-  expect(await log.prune(Date.now())).toEqual(expected)
+  for (let runSeq = 2; runSeq < 9; runSeq++) await append('a', runSeq)
+  await age(store, 25, [1, 2, 3, 4, 5])
+  // The last of the old ones was in force until the first of the young ones was made: it, and what it lies over, stays.
+  const oldest = parseManifest((await store.read(manifestPath(5))) ?? new Uint8Array(), 'x')
+  const needed = new Set([...oldest.over, ...log.ledger.layers.map(({ seq }) => seq)])
+  const expected = [1, 2, 3, 4].filter((seq) => !needed.has(seq)).map(manifestPath)
+  expect(expected).not.toEqual([])
+  expect(await log.prune({ dryRun: true })).toEqual(expected)
+  expect(await log.prune()).toEqual(expected)
   const read = await new ManifestLog(store).refresh()
   expect([...read.streams.values()].map(({ stream, runSeq }) => [stream, runSeq]).sort()).toEqual([
     ['a', 8],
     ['b', 1],
   ])
+})
+
+test('what tables had since a moment is told, of those that were replaced before that not', async () => {
+  const store = createLocalStore({ path: folder })
+  const log = new ManifestLog(store)
+  const append = (stream: string, runSeq: number): Promise<void> =>
+    log.append('csv', () => {
+      const files = [{ path: `${stream}-${runSeq}`, bytes: 1, rows: 1, sha256: '00' }]
+      return { run: RUN, streams: [{ ...entryOf(stream, runSeq), files }] }
+    })
+  // 1 to 20 in turns, so that some lie over others.
+  for (let commit = 0; commit < 20; commit++) await append(commit % 4 === 0 ? 'b' : 'a', commit)
+  await age(store, 5, [1, 2, 3, 4, 5, 6, 7, 8])
+  await age(store, 3, [9, 10, 11, 12])
+  const named = await log.namedSince(Date.now() - 4 * 3_600_000)
+  expect([...named].sort()).toEqual(
+    ['b-4', 'b-8', 'b-12', 'b-16', 'a-7']
+      .concat([9, 10, 11, 13, 14, 15, 17, 18, 19].map((commit) => `a-${commit}`))
+      .sort(),
+  )
+  const now = await log.namedSince(Date.now() + 3_600_000)
+  expect([...now].sort()).toEqual(['a-19', 'b-16'])
 })
 
 test('whoever slept until the number that it would take was used and removed is not taken for the newest', async () => {
@@ -166,15 +204,13 @@ test('whoever slept until the number that it would take was used and removed is 
   const others = new ManifestLog(store)
   for (let runSeq = 2; runSeq < 6; runSeq++) await append(others, runSeq)
   await store.remove([manifestPath(2)])
-  const hours = Date.now() + 2 * 3_600_000
-  const original = Date.now
-  Date.now = () => hours
-  try {
-    await expect(append(sleeper, 2)).rejects.toMatchObject({ code: 'FENCED' })
-  } finally {
-    Date.now = original
-  }
-  expect(
-    (await new ManifestLog(store).refresh()).streams.get(streamKey({ sync: 'shop', stream: 'a' }))?.runSeq,
-  ).toBe(5)
+  // Whatever its clock says about how long it slept.
+  await expect(
+    sleeper.append('csv', () => ({ run: RUN, streams: [{ ...entryOf('a', 5), runId: 'run-late' }] })),
+  ).rejects.toMatchObject({ code: 'FENCED' })
+  const present = await sleeper.refresh()
+  expect(present.streams.get(streamKey({ sync: 'shop', stream: 'a' }))).toMatchObject({
+    runSeq: 5,
+    runId: 'run-1',
+  })
 })
