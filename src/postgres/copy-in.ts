@@ -343,14 +343,16 @@ function placed(
     ...(line === undefined ? [] : [`row ${line}`]),
     ...(field === undefined ? [] : [`column ${field}`]),
   ].join(', ')
-  if (place === '') return error
-  return new TrunklineError(error.code, `${place}: ${error.message}`, {
+  const constraint = fields.get('n')
+  if (place === '' && constraint === undefined) return error
+  return new TrunklineError(error.code, place === '' ? error.message : `${place}: ${error.message}`, {
     retry: error.retry,
     ...(error.hint === undefined ? {} : { hint: error.hint }),
     context: {
       ...error.context,
       ...(line === undefined ? {} : { rowNumber: Number(line) }),
       ...(field === undefined ? {} : { field }),
+      ...(constraint === undefined ? {} : { constraint }),
     },
   })
 }

@@ -165,7 +165,7 @@ export function toTrunklineError(error: unknown, context: FailureContext = {}): 
     return new TrunklineError(code, prefix + describeServerMessage(message), {
       retry,
       ...(advice === undefined ? {} : { hint: advice }),
-      context: { ...where, sqlstate: message.sqlstate },
+      context: { ...where, sqlstate: message.sqlstate, ...constraintOf(error) },
     })
   }
   const text = error instanceof Error ? error.message : String(error)
@@ -191,6 +191,12 @@ function describeServerMessage(message: ServerMessage): string {
   const safe = text.replace(/[:(]?\s*["'«„“].*$/s, '').trim()
   // `"1e400" is out of range for type double precision`: nothing is left before the value.
   return `${safe === '' ? 'a value does not fit its type' : safe} (${message.sqlstate})`
+}
+
+/** As `pg` gives it. */
+function constraintOf(error: unknown): Pick<ErrorContext, 'constraint'> {
+  const { constraint } = error as { readonly constraint?: unknown }
+  return typeof constraint === 'string' ? { constraint } : {}
 }
 
 function serverMessageOf(error: unknown): ServerMessage | null {

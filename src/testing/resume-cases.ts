@@ -172,7 +172,7 @@ export const resumeCases: readonly UnsortedCase[] = [
       await writer.abort()
     })
     assert.equal((await savedState(place))?.partial ?? null, null)
-    await rejectsWith('DESTINATION_INVALID', land(place, { resume: true }, []))
+    await rejectsWith('DESTINATION_FAILED', land(place, { resume: true }, []))
     await land(place, {}, [orders([5, 'e'])])
     assert.deepEqual(await presentOrders(place), [[5, 'e']])
   }),
@@ -182,10 +182,10 @@ export const resumeCases: readonly UnsortedCase[] = [
     ['upsert', 'resume'],
     async (place) => {
       await interrupt(place, {}, orders([1, 'a']), { progress: makeProgress(1, 3) })
-      await rejectsWith('DESTINATION_INVALID', land(place, { resume: true, generation: 2 }, []))
+      await rejectsWith('DESTINATION_FAILED', land(place, { resume: true, generation: 2 }, []))
       await place.create().editState(SYNC, STREAM, { kind: 'resync' })
       hasParts(await savedState(place), { checkpoint: null, partial: null })
-      await rejectsWith('DESTINATION_INVALID', land(place, { resume: true }, []))
+      await rejectsWith('DESTINATION_FAILED', land(place, { resume: true }, []))
     },
   ),
 

@@ -105,7 +105,7 @@ export const schemaCases: readonly UnsortedCase[] = changing.flatMap((landing) =
       const wide: Field = { ...NOTE, type: { kind: 'int', bits: 64 } }
       const fields = [ID, wide]
       await rejectsWith(
-        'DESTINATION_INVALID',
+        'DESTINATION_FAILED',
         land(place, { ...landingBy(landing, 2), fields }, [makeBatch(fields, [[2, 5n]])]),
       )
       assert.deepEqual(await presentOrders(place), [[1, 'a']])
@@ -119,7 +119,7 @@ export const schemaCases: readonly UnsortedCase[] = changing.flatMap((landing) =
     async (place) => {
       await land(place, landingBy(landing, 1), [orders([1, 'a'])])
       await rejectsWith(
-        'DESTINATION_INVALID',
+        'DESTINATION_FAILED',
         land(place, { ...landingBy(landing, 2), fields: WIDER }, [makeBatch(WIDER, [[2, 'b', 7]])]),
       )
       assert.deepEqual(await presentOrders(place), [[1, 'a']])

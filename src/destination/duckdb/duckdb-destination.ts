@@ -202,7 +202,7 @@ class DuckDbDestination implements Destination {
       if (present !== null && !ours && !run.adopt) throw ownedByOther(landing, owner)
       if (!fresh && present !== 'table') {
         throw new TrunklineError(
-          'DESTINATION_INVALID',
+          'DESTINATION_FAILED',
           `${this.#options.path}: the table ${formatTable(landing.table)} of ${landing.stream} is gone.`,
           {
             hint: `Load it anew: trunkline state resync ${landing.stream}`,
@@ -458,14 +458,14 @@ class DuckDbDestination implements Destination {
   }
 }
 
-/** @throws DESTINATION_INVALID where the partial load is not the one that the landing means, or is gone. */
+/** @throws DESTINATION_FAILED where the partial load is not the one that the landing means, or is gone. */
 function requirePartial(run: OpenRun, landing: StreamLanding): number {
   const saved = run.partials.get(landing.stream)
   const same =
     saved?.generation === landing.generation &&
     foldName(formatTable(saved.table)) === foldName(formatTable(landing.table))
   if (same) return saved.number
-  throw new TrunklineError('DESTINATION_INVALID', `What was loaded of ${landing.stream} is gone.`, {
+  throw new TrunklineError('DESTINATION_FAILED', `What was loaded of ${landing.stream} is gone.`, {
     hint: `Load it anew: trunkline state resync ${landing.stream}`,
     context: { stream: landing.stream },
   })

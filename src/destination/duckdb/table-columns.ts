@@ -89,7 +89,7 @@ export async function readPresentColumns(
 
 /**
  * Checks that rows of these fields can go into the present table as they are.
- * @throws DESTINATION_INVALID naming the first column that differs.
+ * @throws DESTINATION_FAILED naming the first column that differs.
  */
 export function assertSameTypes(landing: StreamLanding, present: PresentColumns): void {
   for (const field of landing.fields) {
@@ -104,7 +104,7 @@ export function assertSameTypes(landing: StreamLanding, present: PresentColumns)
   }
 }
 
-/** @throws DESTINATION_INVALID naming the first field that the table has no column for. */
+/** @throws DESTINATION_FAILED naming the first field that the table has no column for. */
 export function assertAllPresent(
   landing: StreamLanding,
   fields: readonly Field[],
@@ -115,7 +115,7 @@ export function assertAllPresent(
 }
 
 function differs(landing: StreamLanding, field: string, how: string): TrunklineError {
-  return new TrunklineError('DESTINATION_INVALID', `${landing.stream}: the column ${field} ${how}.`, {
+  return new TrunklineError('DESTINATION_FAILED', `${landing.stream}: the column ${field} ${how}.`, {
     hint: `Load the table anew: trunkline state resync ${landing.stream}`,
     context: { stream: landing.stream, field },
   })

@@ -1,6 +1,7 @@
 /** What a failure at the target database means, by SQLSTATE, and what to do about it. */
 import { TrunklineError } from '../../model/error.js'
 import type { ErrorCode, Retry } from '../../model/error.js'
+import { uniqueRefused } from './refusals.js'
 
 interface Meaning {
   readonly code: ErrorCode
@@ -12,11 +13,17 @@ const UNREACHABLE: Meaning = {
   code: 'DESTINATION_UNREACHABLE',
   hint: 'The target server or the network went away; what was committed before is complete, and the next run goes on from there.',
 }
+const NOT_REACHED: Meaning = {
+  code: 'DESTINATION_UNREACHABLE',
+  hint: 'Check host and port of the destination, and that its server runs; what was committed before is complete.',
+}
 const DENIED_LOGIN: Meaning = {
   code: 'DESTINATION_DENIED',
   hint: 'Check user and password of the destination, and the pg_hba.conf of its server.',
 }
 const NOTHING_COMMITTED = 'Nothing of this stream was committed; what was there before is unchanged.'
+
+const UNIQUE_VIOLATION = '23505'
 
 /** Exact codes, then classes of two characters. */
 const SQLSTATES: Readonly<Record<string, Meaning>> = {
@@ -51,10 +58,6 @@ const SQLSTATES: Readonly<Record<string, Meaning>> = {
     retry: 'backoff',
     hint: 'Somebody cancelled the statement at the target server.',
   },
-  '23505': {
-    code: 'KEY_DUPLICATE',
-    hint: 'Two rows have one key, by the primary key of the target table. Choose another key with --primary-key, or use --mode full_refresh.',
-  },
   '23502': {
     code: 'VALUE_UNREPRESENTABLE',
     hint: 'A column of the target table takes no NULLs. Load the table anew with `trunkline state resync STREAM`.',
@@ -69,7 +72,7 @@ const SQLSTATES: Readonly<Record<string, Meaning>> = {
   },
   '2BP01': {
     code: 'DESTINATION_FAILED',
-    hint: 'Something at the target (a view, a function) depends on a column that the stream no longer has as it was: drop it, and create it again after the run.',
+    hint: 'Something at the target (a view, a function, a foreign key) depends on a column or a key that the stream no longer has as it was: drop it, and create it again after the run.',
   },
 }
 
@@ -86,9 +89,9 @@ const CLASSES: Readonly<Record<string, Meaning>> = {
 
 /** What connecting throws, which names no SQLSTATE where no server answered. */
 const CODES: Readonly<Partial<Record<ErrorCode, Meaning>>> = {
-  CONNECT_FAILED: UNREACHABLE,
-  CONNECT_TIMEOUT: UNREACHABLE,
-  CONNECT_NO_SUITABLE_HOST: UNREACHABLE,
+  CONNECT_FAILED: NOT_REACHED,
+  CONNECT_TIMEOUT: NOT_REACHED,
+  CONNECT_NO_SUITABLE_HOST: NOT_REACHED,
   CONNECTION_LOST: UNREACHABLE,
   CONNECTION_STALLED: UNREACHABLE,
   SERVER_RESTARTING: UNREACHABLE,
@@ -107,12 +110,14 @@ export interface FailureContext {
   readonly description: string
   readonly doing: string
   readonly stream?: string
+  /** Better ones than those of all, by SQLSTATE. */
+  readonly hints?: Readonly<Record<string, string>>
 }
 
 /** Whatever the target or the way to it says, as an error of a destination. What is one already passes. */
 export function toTargetError(
   cause: unknown,
-  { description, doing, stream }: FailureContext,
+  { description, doing, stream, hints = {} }: FailureContext,
 ): TrunklineError {
   const words = cause instanceof Error ? cause.message : String(cause)
   const where = stream === undefined ? {} : { stream }
@@ -137,10 +142,14 @@ export function toTargetError(
     code: 'DESTINATION_FAILED',
     hint: NOTHING_COMMITTED,
   }
+  // The key that rows land by is looked after where it can be violated.
+  if (sqlstate === UNIQUE_VIOLATION && stream !== undefined) {
+    return uniqueRefused(stream, cause.context.constraint, cause)
+  }
   // Being denied the table of one stream stops that stream; being denied everything stops the run.
   const code = sqlstate === '42501' && stream !== undefined ? 'DESTINATION_FAILED' : meant
   return new TrunklineError(code, `${description}: ${doing} failed: ${words}`, {
-    hint,
+    hint: (sqlstate === undefined ? undefined : hints[sqlstate]) ?? hint,
     ...(retry === undefined ? {} : { retry }),
     context: { ...cause.context, ...where },
     cause,

@@ -47,6 +47,12 @@ export function formatCreate(
   return `CREATE TABLE ${quoteTable(table)} (${[...lines, ...others].join(', ')})`
 }
 
+/** All rows that are there, and those to come, are of the run of the column's value. */
+export function formatRunAt(table: string, { name, value }: OwnColumn): string {
+  const column = quoteIdent(name)
+  return `ALTER TABLE ${table} ALTER COLUMN ${column} SET DEFAULT ${value}; UPDATE ${table} SET ${column} = ${value}`
+}
+
 /** For rows on their way to another table; gone with the transaction. */
 export function formatStage(name: string, columns: readonly TargetColumn[]): string {
   const list = columns.map(({ field, sqlType }) => `${quoteIdent(field.name)} ${sqlType}`)
@@ -61,9 +67,9 @@ export function addColumn(table: string, name: string, sqlType = OWN_TYPE): stri
   return `ALTER TABLE ${table} ADD COLUMN ${quoteIdent(name)} ${sqlType}`
 }
 
-/** The key of `t` is the key of `s`. Key columns are never null. */
+/** The key of `t` is the key of `s`. Key columns are never null. By the operator of the server, whatever the search_path. */
 function matchKeys(key: readonly string[]): string {
-  return key.map((name) => `s.${quoteIdent(name)} = t.${quoteIdent(name)}`).join(' AND ')
+  return key.map((name) => `s.${quoteIdent(name)} OPERATOR(pg_catalog.=) t.${quoteIdent(name)}`).join(' AND ')
 }
 
 export interface Merge {
@@ -82,7 +88,8 @@ export function formatUpsert({ into, from, columns, own, key }: Merge): string {
   const names = columns.map(quoteIdent)
   const all = [...names, ...own.map(({ name }) => quoteIdent(name))]
   // As records: two lists of values would be compared value by value, by operators that not every type has.
-  const image = (row: string): string => `ROW(${all.map((name) => `${row}.${name}`).join(', ')})::record`
+  const image = (row: string): string =>
+    `ROW(${all.map((name) => `${row}.${name}`).join(', ')})::pg_catalog.record`
   return `${formatInsert({ into: `${into} AS t`, from, columns, own })}
     ON CONFLICT (${key.map(quoteIdent).join(', ')}) DO UPDATE
        SET ${all.map((name) => `${name} = excluded.${name}`).join(', ')}
@@ -119,8 +126,14 @@ export function formatLive(columns: ReadonlySet<string>, runAt: Date | null): st
   return conditions.length === 0 ? 'true' : conditions.join(' AND ')
 }
 
+export interface Carry {
+  readonly statements: readonly string[]
+  /** Columns that took no NULLs before, and may have some in the rows that were copied. */
+  readonly loosened: readonly string[]
+}
+
 /**
- * Copies the rows that the earlier generation has and the new one lacks, marked where they were not before. Nothing where the
+ * Copies the rows that the earlier generation has and the new one lacks, marked where they were not before. Null where the
  * generations have no key in common.
  */
 export function formatCarry(input: {
@@ -129,25 +142,37 @@ export function formatCarry(input: {
   readonly into: TableName
   readonly columns: readonly TargetColumn[]
   readonly key: readonly string[]
-}): readonly string[] {
+}): Carry | null {
   const { from, earlier, into, columns, key } = input
   const kept = columns.filter(({ field, sqlType }) => earlier.columns.get(field.name)?.sqlType === sqlType)
-  if (!key.every((name) => kept.some(({ field }) => field.name === name))) return []
+  if (!key.every((name) => kept.some(({ field }) => field.name === name))) return null
   const names = kept.map(({ field }) => quoteIdent(field.name))
   const mark = quoteIdent(DELETED_AT)
   const deletedAt = earlier.columns.has(DELETED_AT)
     ? `coalesce(t.${mark}, clock_timestamp())`
     : 'clock_timestamp()'
-  // Rows from before a column was there have no value in it.
-  const empty = columns.filter((column) => !column.field.nullable && !kept.includes(column))
-  return [
-    ...empty.map(
-      ({ field }) => `ALTER TABLE ${quoteTable(into)} ALTER COLUMN ${quoteIdent(field.name)} DROP NOT NULL`,
-    ),
-    `INSERT INTO ${quoteTable(into)} (${[...names, mark].join(', ')}) OVERRIDING SYSTEM VALUE
-     SELECT ${names.map((name) => `t.${name}`).join(', ')}, ${deletedAt} FROM ${quoteOnly(from, earlier.kind)} AS t
-      WHERE NOT EXISTS (SELECT FROM ${quoteTable(into)} AS s WHERE ${matchKeys(key)})`,
-  ]
+  // Rows from before a column was there, or had to have a value, may have none in it.
+  const loosened = columns
+    .filter(({ field }) => !field.nullable && !key.includes(field.name))
+    .filter((column) => !kept.includes(column) || earlier.columns.get(column.field.name)?.notNull !== true)
+    .map(({ field }) => field.name)
+  const table = quoteTable(into)
+  const hasKey = key.map((name) => `t.${quoteIdent(name)} IS NOT NULL`).join(' AND ')
+  return {
+    loosened,
+    statements: [
+      ...loosened.map((name) => `ALTER TABLE ${table} ALTER COLUMN ${quoteIdent(name)} DROP NOT NULL`),
+      `INSERT INTO ${table} (${[...names, mark].join(', ')}) OVERRIDING SYSTEM VALUE
+       SELECT ${names.map((name) => `t.${name}`).join(', ')}, ${deletedAt} FROM ${quoteOnly(from, earlier.kind)} AS t
+        WHERE ${hasKey} AND NOT EXISTS (SELECT FROM ${table} AS s WHERE ${matchKeys(key)})`,
+    ],
+  }
+}
+
+/** Of loosened columns, by name: whether a row that was copied has no value in it. */
+export function formatLooseness(into: TableName, loosened: readonly string[]): string {
+  const facts = loosened.map((name) => `coalesce(bool_or(${quoteIdent(name)} IS NULL), false)`)
+  return `SELECT array[${facts.join(', ')}]::text[] AS loose FROM ${quoteTable(into)} WHERE ${quoteIdent(DELETED_AT)} IS NOT NULL`
 }
 
 /**

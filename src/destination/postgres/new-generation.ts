@@ -2,12 +2,13 @@
 import { TrunklineError } from '../../model/error.js'
 import type { Connection } from '../../postgres/connection.js'
 import { quoteIdent } from '../../postgres/quote.js'
-import type { StreamLanding, TableName } from '../contract.js'
+import type { OriginIndex, StreamLanding, TableName } from '../contract.js'
 import { keyDuplicate } from '../refusals.js'
-import { RUN_AT, formatCarry, type OwnColumn } from './landing-sql.js'
+import { advanceIdentities } from './identities.js'
+import { RUN_AT, formatCarry, formatLooseness, type Carry, type OwnColumn } from './landing-sql.js'
 import { ensureSchema, quoteTable } from './state-layout.js'
-import { swapIn } from './swap.js'
-import type { PresentTable } from './target-table.js'
+import { type Replaced, swapIn } from './swap.js'
+import { isTheirs } from './target-table.js'
 import type { TargetColumn } from './target-types.js'
 
 export interface LoadedGeneration {
@@ -16,6 +17,7 @@ export interface LoadedGeneration {
   readonly table: TableName
   readonly columns: readonly TargetColumn[]
   readonly own: readonly OwnColumn[]
+  readonly signal: AbortSignal | undefined
 }
 
 /**
@@ -24,22 +26,18 @@ export interface LoadedGeneration {
  */
 export async function finishGeneration(
   connection: Connection,
-  { landing, table, columns, own }: LoadedGeneration,
-  { present, ours }: { readonly present: PresentTable | null; readonly ours: boolean },
+  { landing, table, columns, own, signal }: LoadedGeneration,
+  { present, ours, made }: Replaced & { readonly ours: boolean },
 ): Promise<void> {
   const { key, deletes, origin } = landing
   const name = quoteTable(table)
   if (present !== null && ours && deletes === 'soft' && key !== null) {
     const carry = formatCarry({ from: landing.table, earlier: present, into: table, columns, key })
-    for (const sql of carry) await connection.execute(sql)
+    if (carry !== null) await carryOver(connection, table, carry)
   }
   const primaryKey = primaryKeyOf(landing)
   if (primaryKey !== null) await addKey(connection, landing.stream, table, primaryKey)
-  for (const { columns: indexed, method } of origin?.indexes ?? []) {
-    // Not unique: rows change one after the other, and in between two may have one value.
-    const list = indexed.map(quoteIdent).join(', ')
-    await connection.execute(`CREATE INDEX ON ${name} USING ${quoteIdent(method)} (${list})`)
-  }
+  await makeOriginIndexes(connection, table, origin?.indexes ?? [])
   if (own.some((column) => column.name === RUN_AT)) {
     await connection.execute(`ALTER TABLE ${name} ALTER COLUMN ${quoteIdent(RUN_AT)} DROP DEFAULT`)
   }
@@ -48,11 +46,60 @@ export async function finishGeneration(
   await connection.execute(`ANALYZE ${name}`)
   await ensureSchema(connection, landing.table.schema)
   const ownColumns = own.map((column) => column.name)
-  await swapIn(connection, { landing, table, columns, ownColumns, primaryKey }, present)
+  const landed = new Set([...columns.map(({ field }) => field.name), ...ownColumns])
+  const kept = [...(present?.columns.keys() ?? [])].filter(
+    (column) => !landed.has(column) && isTheirs(column, present, made),
+  )
+  const generation = { landing, table, columns, ownColumns, primaryKey, kept, signal }
+  await swapIn(connection, generation, { present, made })
+}
+
+/**
+ * Not unique: rows change one after the other, and in between two may have one value. One that the target has no access method or
+ * operator class for, or no room in a page, only makes queries slower by its absence: it is left out.
+ */
+async function makeOriginIndexes(
+  connection: Connection,
+  table: TableName,
+  indexes: readonly OriginIndex[],
+): Promise<void> {
+  const wanted = new Set(
+    indexes.map(
+      ({ columns, method }) => `USING ${quoteIdent(method)} (${columns.map(quoteIdent).join(', ')})`,
+    ),
+  )
+  for (const how of wanted) {
+    await connection.execute('SAVEPOINT indexing')
+    try {
+      await connection.execute(`CREATE INDEX ON ${quoteTable(table)} ${how}; RELEASE indexing`)
+    } catch (error) {
+      const sqlstate = error instanceof TrunklineError ? error.context.sqlstate : undefined
+      if (sqlstate === undefined || !CANNOT_INDEX.has(sqlstate)) throw error
+      await connection.execute('ROLLBACK TO indexing; RELEASE indexing')
+    }
+  }
+}
+
+/** undefined_object, datatype_mismatch, feature_not_supported, program_limit_exceeded */
+const CANNOT_INDEX: ReadonlySet<string> = new Set(['42704', '42804', '0A000', '54000'])
+
+/** A column that is to have values goes without them only where a row that is marked as deleted has none. */
+async function carryOver(
+  connection: Connection,
+  table: TableName,
+  { statements, loosened }: Carry,
+): Promise<void> {
+  for (const sql of statements) await connection.execute(sql)
+  if (loosened.length === 0) return
+  const [row] = await connection.query<{ loose: readonly string[] }>(formatLooseness(table, loosened))
+  const strict = loosened.filter((_, index) => row?.loose[index] === 'false')
+  if (strict.length === 0) return
+  const set = strict.map((column) => `ALTER COLUMN ${quoteIdent(column)} SET NOT NULL`)
+  await connection.execute(`ALTER TABLE ${quoteTable(table)} ${set.join(', ')}`)
 }
 
 /** Rows that are matched by it are told apart by it; else what the source says, of rows that are there once. */
-function primaryKeyOf({ landing, key, origin }: StreamLanding): readonly string[] | null {
+export function primaryKeyOf({ landing, key, origin }: StreamLanding): readonly string[] | null {
   switch (landing) {
     case 'upsert':
       return key
@@ -77,22 +124,5 @@ async function addKey(
       throw keyDuplicate(stream, primaryKey)
     }
     throw error
-  }
-}
-
-/** Whoever goes on writing where the copy ends gets numbers that are free. */
-async function advanceIdentities(connection: Connection, table: TableName): Promise<void> {
-  const name = quoteTable(table)
-  const rows = await connection.query<{ name: string }>(
-    `SELECT attname::text AS name FROM pg_attribute WHERE attrelid = to_regclass($1) AND attidentity <> ''`,
-    [name],
-  )
-  for (const row of rows) {
-    await connection.query(
-      `SELECT setval(pg_get_serial_sequence($1, $2)::regclass, most)
-         FROM (SELECT max(${quoteIdent(row.name)}) AS most FROM ${name}) AS m
-        WHERE most >= 1`,
-      [name, row.name],
-    )
   }
 }

@@ -19,23 +19,36 @@ import type {
   UnchangedStream,
 } from '../contract.js'
 import { nothingSaved, notOpen } from '../refusals.js'
-import { askUntilAnswered } from './commit-outcome.js'
+import { askUntilAnswered, settleCommit } from './commit-outcome.js'
+import { addEnumLabels } from './enum-labels.js'
 import { toTargetError } from './errors.js'
 import { Lease } from './lease.js'
-import { assertNames, landsOnItself, notATable, ownedByOther, partialGone, tableGone } from './refusals.js'
-import { createStateTables, formatTable, hasStateTables } from './state-layout.js'
+import {
+  assertNames,
+  cannotGoOn,
+  columnTaken,
+  landsOnItself,
+  notATable,
+  notTheTable,
+  ownedByOther,
+  partialGone,
+  tableGone,
+} from './refusals.js'
+import type { Place } from './state-layout.js'
+import { createStateTables, forgetForeignOids, formatTable, hasStateTables } from './state-layout.js'
 import type { PartialKey } from './state-store.js'
 import {
   applyStateEdit,
   assertLease,
   dropPartial,
   isCommitted,
+  isSaved,
   nextTableNumber,
   readPartials,
   readSyncStates,
 } from './state-store.js'
 import { PostgresStreamWriter } from './stream-writer.js'
-import { readOwner, readTable, readTypes } from './target-table.js'
+import { isTheirs, readOwner, readTable, readTypes } from './target-table.js'
 import { confirmStreams } from './unchanged-streams.js'
 import { inReading, inTransaction } from './write-session.js'
 import type { WriterContext } from './writer-context.js'
@@ -67,9 +80,7 @@ export function createPostgresDestination(options: PostgresDestinationOptions): 
   return new PostgresDestination(options)
 }
 
-interface Identity {
-  /** Null where the server hides it. */
-  readonly systemIdentifier: string | null
+interface Identity extends Place {
   readonly database: string
 }
 
@@ -107,7 +118,7 @@ class PostgresDestination implements Destination {
     if (this.#run) throw new TrunklineError('INTERNAL', `${this.description} is already open.`)
     const { signal } = options
     const connecting = (): Promise<Connection> => this.#connect(signal)
-    return this.#explained('opening', async () => {
+    const open = async (): Promise<SyncState> => {
       const control = await this.#openControl(signal)
       try {
         await createStateTables(control)
@@ -115,11 +126,15 @@ class PostgresDestination implements Destination {
           connect: connecting,
           description: this.description,
         })
-        const { states, partials, identity } = await inTransaction(control, async () => ({
-          states: (await readSyncStates(control, options.sync))[0],
-          partials: await readPartials(control, options.sync),
-          identity: await readIdentity(control),
-        })).catch(async (error: unknown) => {
+        const { states, partials, identity } = await inTransaction(control, async () => {
+          const here = await readIdentity(control)
+          await forgetForeignOids(control, here)
+          return {
+            states: (await readSyncStates(control, options.sync))[0],
+            partials: await readPartials(control, options.sync),
+            identity: here,
+          }
+        }).catch(async (error: unknown) => {
           await lease.release(null)
           throw error
         })
@@ -138,7 +153,8 @@ class PostgresDestination implements Destination {
         await this.#closeControl()
         throw error
       }
-    })
+    }
+    return this.#explained('opening', () => this.#interruptible(signal, open))
   }
 
   async begin(landing: StreamLanding): Promise<StreamWriter> {
@@ -147,7 +163,9 @@ class PostgresDestination implements Destination {
     return this.#explained(`beginning ${landing.stream}`, async () => {
       const connection = await this.#take(run.signal)
       try {
-        const context = await this.#alone(() => this.#prepare(run, landing, connection))
+        const context = await this.#alone(() =>
+          this.#interruptible(run.signal, () => this.#prepare(run, landing, connection)),
+        )
         const writer = await PostgresStreamWriter.open(context, landing)
         this.#writers.add(writer)
         return writer
@@ -167,18 +185,26 @@ class PostgresDestination implements Destination {
     const facts = await inTransaction(control, async () => {
       const present = await readTable(control, table)
       const owner = await readOwner(control, table)
-      const ours = owner?.sync === sync && owner.stream === stream
-      if (present !== null && !ours && !run.adopt) throw ownedByOther(landing, present, owner)
+      const named = owner?.sync === sync && owner.stream === stream
+      if (present !== null && !named && !run.adopt) throw ownedByOther(landing, present, owner)
+      const ours = named && (present === null || owner.oid === null || owner.oid === present.oid)
+      if (named && !ours && !run.adopt) throw notTheTable(landing)
       // We make tables: what else has the name of ours came after somebody renamed or dropped that.
       if (present !== null && /^[vmf]$/.test(present.kind) && !run.adopt)
         throw ownedByOther(landing, present, null)
       if (present !== null && !/^[rpvmf]$/.test(present.kind)) throw notATable(landing)
       if (present !== null && isItself(landing, present.oid, run.identity)) throw landsOnItself(landing)
       if (!fresh && (present === null || !/^[rp]$/.test(present.kind))) throw tableGone(landing)
+      if (!fresh && !ours) throw cannotGoOn(landing)
+      const made = ours ? owner.made : null
+      const taken = landing.fields.find(({ name }) => isTheirs(name, present, made))
+      if (taken !== undefined && !run.adopt) throw columnTaken(landing, taken.name)
       const resumed = await this.#settlePartial(run, control, landing)
-      const number = resumed ?? (ours ? owner.number : await nextTableNumber(control))
-      const types = await readTypes(control, landing.origin)
-      return { present, ours, resumed: resumed !== null, number, types }
+      const number = resumed ?? (named ? owner.number : await nextTableNumber(control))
+      const known = await readTypes(control, landing.origin)
+      const labelled = await addEnumLabels(control, landing.origin, { present, types: known })
+      const types = labelled ? await readTypes(control, landing.origin) : known
+      return { present, ours, made, resumed: resumed !== null, number, types }
     })
     if (!facts.resumed) run.partials.delete(stream)
     return {
@@ -189,13 +215,9 @@ class PostgresDestination implements Destination {
       epoch,
       fresh,
       ...facts,
-      isCommitted: (origin) => {
-        const ask = async (): Promise<boolean> => {
-          const asking = await run.control()
-          return inTransaction(asking, () => isCommitted(asking, origin))
-        }
-        return askUntilAnswered(() => this.#alone(ask), { signal: run.signal })
-      },
+      signal: run.signal,
+      isCommitted: (origin) => this.#ask(run, (asking) => isCommitted(asking, origin)),
+      isSaved: (saved) => this.#ask(run, (asking) => isSaved(asking, saved)),
       onSaved: (partial) => {
         run.partials.set(stream, partial)
       },
@@ -228,16 +250,62 @@ class PostgresDestination implements Destination {
 
   confirmUnchanged(streams: readonly UnchangedStream[]): Promise<ReadonlySet<string>> {
     const run = this.#requireRun()
-    return this.#explained('confirming what did not change', () =>
-      this.#alone(async () => {
-        await run.lease.hold()
-        const control = await run.control()
-        return inTransaction(control, async () => {
-          await assertLease(control, run.lease.sync, run.lease.epoch)
-          return confirmStreams(control, run.lease, streams)
-        })
-      }),
-    )
+    const { sync, epoch } = run.lease
+    return this.#explained('confirming what did not change', async () => {
+      let confirmed: ReadonlySet<string> = new Set()
+      try {
+        return await this.#alone(() =>
+          this.#interruptible(run.signal, async () => {
+            await run.lease.hold()
+            const control = await run.control()
+            return inTransaction(control, async () => {
+              await assertLease(control, sync, epoch)
+              confirmed = await confirmStreams(control, run.lease, streams)
+              return confirmed
+            })
+          }),
+        )
+      } catch (error) {
+        // One transaction, so that one of them tells of all.
+        const one = streams.find(({ stream }) => confirmed.has(stream))
+        if (one === undefined) throw error
+        const origin = { sync, epoch, ...one }
+        await settleCommit(one.stream, error, () => this.#ask(run, (asking) => isCommitted(asking, origin)))
+        return confirmed
+      }
+    })
+  }
+
+  /** Whether a commit took place whose answer was lost: on the control connection, which is made again where it was lost, too. */
+  #ask(run: OpenRun, question: (asking: Connection) => Promise<boolean>): Promise<boolean> {
+    const ask = async (): Promise<boolean> => {
+      const asking = await run.control()
+      return inTransaction(asking, () => question(asking))
+    }
+    return askUntilAnswered(() => this.#alone(ask), { signal: run.signal })
+  }
+
+  /** What goes on here on the control connection ends with the signal, and the connection with it. */
+  async #interruptible<Result>(
+    signal: AbortSignal | undefined,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    const onAbort = (): void => {
+      const control = this.#control
+      this.#control = null
+      void control?.cancel()
+      control?.destroy()
+    }
+    signal?.throwIfAborted()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      return await work()
+    } catch (error) {
+      if (signal?.aborted === true) throw signal.reason
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
   }
 
   exampleQuery(table: TableName): string {
@@ -270,8 +338,10 @@ class PostgresDestination implements Destination {
       if (!run) return
       for (const writer of [...this.#writers]) await writer.abort()
       await this.#queue
-      const control = this.#control
-      await run.lease.release(control === null || control.lost.aborted ? null : control)
+      const control = this.#control?.lost.aborted === false ? this.#control : null
+      // Of a run that was interrupted the connection may be gone; that it is over is told all the same.
+      this.#control = control ?? (await this.#connect(undefined).catch(() => null))
+      await run.lease.release(this.#control)
     } catch (error) {
       throw this.#failure('closing', error)
     } finally {
@@ -383,9 +453,10 @@ function isItself({ origin }: StreamLanding, oid: number, here: Identity): boole
 }
 
 async function readIdentity(connection: Connection): Promise<Identity> {
-  const [row] = await connection.query<{ database: string; may_ask: boolean }>(
-    `SELECT current_database()::text AS database,
-            has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_ask`,
+  const [row] = await connection.query<{ database: string; oid: number; may_ask: boolean }>(
+    `SELECT datname::text AS database, oid,
+            has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_ask
+       FROM pg_catalog.pg_database WHERE datname = current_database()`,
   )
   const [system] =
     row?.may_ask === true
@@ -393,5 +464,9 @@ async function readIdentity(connection: Connection): Promise<Identity> {
           'SELECT system_identifier AS identifier FROM pg_catalog.pg_control_system()',
         )
       : []
-  return { systemIdentifier: system?.identifier ?? null, database: row?.database ?? '' }
+  return {
+    systemIdentifier: system?.identifier ?? null,
+    database: row?.database ?? '',
+    databaseOid: row?.oid ?? 0,
+  }
 }

@@ -6,6 +6,7 @@ import { columnDiffers } from './refusals.js'
 import { formatTable, quoteOnly, quoteTable } from './state-layout.js'
 import type { PresentTable } from './target-table.js'
 import type { TargetColumn } from './target-types.js'
+import { AFTER_TRIGGERS, BEFORE_TRIGGERS } from './write-session.js'
 
 /** Statements by which the present table becomes what this landing needs beside the stream's own columns. */
 export function changesForLanding(
@@ -27,22 +28,25 @@ export function changesForLanding(
       ({ field }) => `ALTER TABLE ${table} ALTER COLUMN ${quoteIdent(field.name)} DROP NOT NULL`,
     ),
     ...(marked
-      ? [`DELETE FROM ${quoteOnly(landing.table, present.kind)} WHERE ${quoteIdent(DELETED_AT)} IS NOT NULL`]
+      ? [
+          BEFORE_TRIGGERS,
+          `DELETE FROM ${quoteOnly(landing.table, present.kind)} WHERE ${quoteIdent(DELETED_AT)} IS NOT NULL`,
+          AFTER_TRIGGERS,
+        ]
       : []),
   ]
 }
 
-/** Checks that rows can go into the present table as they are. @throws DESTINATION_INVALID naming the column that differs */
+/** Checks that rows can go into the present table as they are. @throws DESTINATION_FAILED naming the column that differs */
 export function asPresent(
   landing: StreamLanding,
   column: TargetColumn,
   { columns }: PresentTable,
 ): TargetColumn {
-  const { field, sqlType, orText } = column
+  const { field, sqlType, instead } = column
   const present = columns.get(field.name)
   if (present === undefined || present.sqlType === sqlType) return column
-  // The type came to the target only after the table.
-  if (orText && present.sqlType === 'text') return { ...column, sqlType: 'text', typeName: 'text' }
+  if (instead?.sqlType === present.sqlType) return { ...column, ...instead }
   throw columnDiffers(
     landing,
     field.name,

@@ -13,6 +13,7 @@ import type { OpenOptions, PartialLoad, StateEdit, StreamState, SyncState, Table
 import { fenced, nothingSaved } from '../refusals.js'
 import { alreadyCommitted } from './refusals.js'
 import { STATE, generationTable, hasStateTables, quoteTable } from './state-layout.js'
+import type { MadeParts } from './target-table.js'
 
 /** int8 comes as text. */
 interface StateRow {
@@ -228,12 +229,17 @@ export interface StateOrigin extends PartialKey {
   readonly runId: string
 }
 
-/** Writes the checkpoint and the ownership, inside the caller's transaction. @throws FENCED */
-export async function writeState(
-  connection: Connection,
-  write: StateOrigin & { readonly checkpoint: Checkpoint },
-): Promise<void> {
-  const { sync, stream, table, generation, expectedRunSeq, epoch, runId, number, checkpoint } = write
+export interface StateWrite extends StateOrigin {
+  readonly checkpoint: Checkpoint
+  readonly made: MadeParts | null
+}
+
+/**
+ * Writes the checkpoint and the ownership, inside the caller's transaction. Returns the oid of the table that has the name now.
+ * @throws FENCED
+ */
+export async function writeState(connection: Connection, write: StateWrite): Promise<number | null> {
+  const { sync, stream, table, generation, expectedRunSeq, epoch, runId, number, checkpoint, made } = write
   const isThere = await requireExpected(connection, write)
   if (isThere) await deletePartial(connection, write)
   const values = [sync, stream, table.schema, table.name, generation, expectedRunSeq + 1, epoch, runId]
@@ -247,13 +253,24 @@ export async function writeState(
          VALUES (${CHECKPOINT_FORMAT}, $1, $2, $3, $4, $5, $6, $7, $8, pg_catalog.clock_timestamp(), false, false, $9)`,
     [...values, formatCheckpoint(checkpoint)],
   )
-  await connection.query(
-    `INSERT INTO ${STATE}.tables AS t VALUES ($1, $2, $3, $4, $5, $6, $7)
+  const owned = [
+    table.schema,
+    table.name,
+    sync,
+    stream,
+    number,
+    generation,
+    JSON.stringify(checkpoint.source),
+  ]
+  const [row] = await connection.query<{ oid: number | null }>(
+    `INSERT INTO ${STATE}.tables AS t VALUES ($1, $2, $3, $4, $5, $6, $7, pg_catalog.to_regclass($8), $9)
      ON CONFLICT (schema_name, table_name) DO UPDATE
         SET sync = excluded.sync, stream = excluded.stream, number = excluded.number, generation = excluded.generation,
-            source = excluded.source`,
-    [table.schema, table.name, sync, stream, number, generation, JSON.stringify(checkpoint.source)],
+            source = excluded.source, oid = excluded.oid, made = excluded.made
+     RETURNING t.oid`,
+    [...owned, quoteTable(table), made === null ? null : JSON.stringify(made)],
   )
+  return row?.oid ?? null
 }
 
 /**
@@ -276,11 +293,12 @@ async function requireExpected(connection: Connection, origin: StateOrigin): Pro
   )
 }
 
+export interface SavedLoad extends StateOrigin {
+  readonly progress: LoadProgress
+}
+
 /** Writes how far a load is, inside the caller's transaction. @throws FENCED */
-export async function writePartial(
-  connection: Connection,
-  write: StateOrigin & { readonly progress: LoadProgress },
-): Promise<void> {
+export async function writePartial(connection: Connection, write: SavedLoad): Promise<void> {
   const { sync, stream, table, number, generation, epoch, runId, progress } = write
   if (!(await requireExpected(connection, write))) {
     await connection.query(
@@ -302,12 +320,31 @@ export async function writePartial(
  */
 export async function isCommitted(
   connection: Connection,
-  { sync, stream, epoch, expectedRunSeq }: StateOrigin,
+  { sync, stream, epoch, expectedRunSeq }: Pick<StateOrigin, 'sync' | 'stream' | 'epoch' | 'expectedRunSeq'>,
 ): Promise<boolean> {
-  await connection.query(`SELECT FROM ${STATE}.syncs WHERE sync = $1 FOR UPDATE`, [sync])
+  await awaitCommits(connection, sync)
   const [row] = await connection.query<{ run_seq: string; epoch: string }>(
     `SELECT run_seq, epoch FROM ${STATE}.state WHERE sync = $1 AND stream = $2`,
     [sync, stream],
   )
   return Number(row?.run_seq) === expectedRunSeq + 1 && Number(row?.epoch) === epoch
+}
+
+/** The same for a save: whether it was this one that was saved last. */
+export async function isSaved(
+  connection: Connection,
+  { sync, stream, generation, epoch, runId, progress }: SavedLoad,
+): Promise<boolean> {
+  await awaitCommits(connection, sync)
+  const found = await connection.query(
+    `SELECT FROM ${STATE}.partials
+      WHERE sync = $1 AND stream = $2 AND generation = $3 AND epoch = $4 AND run_id = $5 AND progress::text = $6`,
+    [sync, stream, generation, epoch, runId, formatLoadProgress(progress)],
+  )
+  return found.length > 0
+}
+
+/** Until no transaction is left that has begun to commit under the lease. */
+async function awaitCommits(connection: Connection, sync: string): Promise<void> {
+  await connection.query(`SELECT FROM ${STATE}.syncs WHERE sync = $1 FOR UPDATE`, [sync])
 }

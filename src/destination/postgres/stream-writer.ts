@@ -7,47 +7,39 @@
  * table is changed only then, so that its readers are kept out as shortly as can be.
  */
 import type { Batch } from '../../batch/batch.js'
-import { passesUndecoded } from '../../codec/copy-encoder-form.js'
 import type { Checkpoint, LoadProgress } from '../../model/checkpoint.js'
 import type { Field } from '../../model/column-type.js'
-import { TrunklineError } from '../../model/error.js'
 import type { VerifyResult } from '../../model/report.js'
 import type { Connection } from '../../postgres/connection.js'
-import { quoteIdent } from '../../postgres/quote.js'
 import type { ReconcileResult, SchemaChange, StreamLanding, StreamWriter, TableName } from '../contract.js'
-import { isLost, toTargetError } from './errors.js'
+import { insertRows, removeRows, replaceRows, type StagedRows } from './apply-rows.js'
+import { settleCommit } from './commit-outcome.js'
+import { toTargetError } from './errors.js'
 import {
-  DELETED_AT,
   RUN_AT,
   addColumn,
   formatComments,
   formatComparison,
   formatCreate,
-  formatDeleteByKey,
-  formatDuplicates,
   formatGone,
-  formatInsert,
   formatLive,
+  formatRunAt,
   formatStage,
-  formatUpsert,
   ownColumnsOf,
   stageName,
+  type OwnColumn,
 } from './landing-sql.js'
-import type { OwnColumn } from './landing-sql.js'
-import { keyDuplicate, massDelete, writerClosed } from '../refusals.js'
-import { finishGeneration } from './new-generation.js'
+import { massDelete, writerClosed } from '../refusals.js'
+import { finishGeneration, primaryKeyOf } from './new-generation.js'
 import { asPresent, changesForLanding } from './present-table.js'
-import { columnDiffers, keyMissing } from './refusals.js'
-import { RowLoader } from './row-loader.js'
+import { columnDiffers, columnTaken, keyMissing, labelMissing, notLanded, notTheTable } from './refusals.js'
+import { RowLoader, mayPassUndecoded } from './row-loader.js'
 import { formatTable, generationTable, quoteOnly, quoteTable } from './state-layout.js'
-import type { StateOrigin } from './state-store.js'
-import { writePartial, writeState } from './state-store.js'
+import { writePartial, writeState, type StateOrigin } from './state-store.js'
 import { executeWithShortWaits } from './table-lock.js'
-import type { PresentTable } from './target-table.js'
-import { readTable } from './target-table.js'
-import type { TargetColumn } from './target-types.js'
-import { targetColumns } from './target-types.js'
-import { beginWriting } from './write-session.js'
+import { isTheirs, readTable, type PresentTable } from './target-table.js'
+import { targetColumns, type TargetColumn } from './target-types.js'
+import { beginWriting, commitWriting } from './write-session.js'
 import type { WriterContext } from './writer-context.js'
 
 const STAGE = 'stage'
@@ -71,6 +63,8 @@ export class PostgresStreamWriter implements StreamWriter {
   #made = false
   #temporaries = 0
   #running = 0
+  /** Whether it takes place is for the server to say. */
+  #committing = false
   #ended = false
   /** What the reading of rows threw, not we. */
   readonly #foreign = new WeakSet<object>()
@@ -84,29 +78,27 @@ export class PostgresStreamWriter implements StreamWriter {
     this.#target = context.fresh ? generationTable(context.number, landing.generation) : landing.table
     this.#columns = this.#columnsOf(landing.fields)
     this.#names = new Set([...landing.fields, ...this.#own].map(({ name }) => name))
+    context.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   static async open(context: WriterContext, landing: StreamLanding): Promise<PostgresStreamWriter> {
     const writer = new PostgresStreamWriter(context, landing)
     try {
-      await beginWriting(writer.#connection)
-      if (!context.fresh && context.present !== null) writer.#preparePresent(context.present)
-      if (context.resumed) await writer.#preparePartial()
+      await writer.#do('preparing the table', async () => {
+        await beginWriting(writer.#connection)
+        if (!context.fresh && context.present !== null) writer.#preparePresent(context.present)
+        if (context.resumed) await writer.#preparePartial()
+      })
       return writer
     } catch (error) {
-      const failure = writer.#failure('preparing the table', error)
       await writer.abort()
-      throw failure
+      throw error
     }
   }
 
   takesUndecoded(sourceVersion: number): boolean {
-    const passed = this.#columns.map(({ field, typeName }) => {
-      const origin = this.#landing.origin?.columns.get(field.name)
-      return origin === undefined ? null : { origin, target: typeName }
-    })
     const servers = { source: sourceVersion, target: this.#connection.serverVersion }
-    return passed.every((column) => column !== null) && passesUndecoded(passed, servers)
+    return mayPassUndecoded(this.#columns, this.#landing.origin, servers)
   }
 
   write(batch: Batch): Promise<void> {
@@ -121,11 +113,17 @@ export class PostgresStreamWriter implements StreamWriter {
     return this.#do('saving what is loaded', async () => {
       this.#requireNewGeneration()
       await this.#applyWritten()
-      await writePartial(this.#connection, { ...this.#origin(), progress })
-      await this.#connection.execute('COMMIT')
+      const saved = { ...this.#origin(), progress }
+      await writePartial(this.#connection, saved)
+      await this.#commitSurely(() => this.#context.isSaved(saved))
       this.#made = false
-      this.#context.onSaved(this.#origin())
-      await beginWriting(this.#connection)
+      this.#context.onSaved(saved)
+      try {
+        await beginWriting(this.#connection)
+      } catch {
+        // What is saved is saved: whatever comes next fails, and the next attempt goes on from here.
+        this.#connection.destroy()
+      }
     })
   }
 
@@ -161,14 +159,8 @@ export class PostgresStreamWriter implements StreamWriter {
       const isGone = formatGone(this.#isLive(), staged, key)
       const gone = await this.#count(isGone)
       if (gone > guard.maxDeleted) throw massDelete(this.#landing.stream, gone, guard.maxDeleted)
-      const target = `${this.#rows()} AS t`
-      if (gone > 0 && this.#landing.deletes === 'soft' && !this.#context.fresh) {
-        await this.#connection.execute(
-          `UPDATE ${target} SET ${quoteIdent(DELETED_AT)} = clock_timestamp() WHERE ${isGone}`,
-        )
-      } else if (gone > 0) {
-        await this.#connection.execute(`DELETE FROM ${target} WHERE ${isGone}`)
-      }
+      const soft = this.#landing.deletes === 'soft' && !this.#context.fresh
+      if (gone > 0) await removeRows(this.#connection, { rows: this.#rows(), isGone, soft })
       await this.#connection.execute(`DROP TABLE ${staged}`)
       return { deleted: gone }
     })
@@ -180,6 +172,8 @@ export class PostgresStreamWriter implements StreamWriter {
       await Promise.resolve()
       const known = new Set(this.#columns.map(({ field }) => field.name))
       const added = change.add.filter(({ name }) => !known.has(name))
+      const taken = added.find(({ name }) => isTheirs(name, this.#context.present, this.#context.made))
+      if (taken !== undefined) throw columnTaken(this.#landing, taken.name)
       this.#columns = [...this.#columns, ...this.#columnsOf(added)]
       for (const { field, sqlType } of this.#columns) {
         const isNew = change.add.some(({ name }) => name === field.name)
@@ -219,8 +213,8 @@ export class PostgresStreamWriter implements StreamWriter {
         await this.#applyWritten()
         if (fresh) await this.#swap()
         for (const sql of this.#commentStatements(fresh ? null : present)) await this.#connection.execute(sql)
-        await writeState(this.#connection, { ...this.#origin(), checkpoint })
-        await this.#commitSurely()
+        await this.#writeState(checkpoint)
+        await this.#commitSurely(() => this.#context.isCommitted(this.#origin()))
       })
     } catch (error) {
       await this.abort()
@@ -251,28 +245,41 @@ export class PostgresStreamWriter implements StreamWriter {
   #end(usable: boolean): void {
     if (this.#ended) return
     this.#ended = true
+    this.#context.signal?.removeEventListener('abort', this.#onAbort)
     this.#loader = null
     this.#context.onEnd(this, this.#connection, usable)
   }
 
+  /** What runs is told to stop, and nothing else comes after it. A commit that was sent takes its course. */
+  readonly #onAbort = (): void => {
+    if (this.#running === 0 || this.#committing) return
+    void this.#connection.cancel()
+    this.#connection.destroy()
+  }
+
   async #do<Result>(doing: string, work: () => Promise<Result>): Promise<Result> {
     if (this.#ended) throw writerClosed(this.#landing.stream)
+    const { signal } = this.#context
+    signal?.throwIfAborted()
     this.#running++
     try {
       return await work()
     } catch (error) {
+      if (signal?.aborted === true) throw signal.reason
       throw this.#failure(doing, error)
     } finally {
       this.#running--
     }
   }
 
-  /** Whether the answer comes or not, it is known afterwards whether the transaction was committed. */
-  async #commitSurely(): Promise<void> {
+  async #commitSurely(askWhether: () => Promise<boolean>): Promise<void> {
+    this.#committing = true
     try {
-      await this.#connection.execute('COMMIT')
+      await commitWriting(this.#connection)
     } catch (error) {
-      if (!isLost(error) || !(await this.#context.isCommitted(this.#origin()))) throw error
+      await settleCommit(this.#landing.stream, error, askWhether)
+    } finally {
+      this.#committing = false
     }
   }
 
@@ -292,11 +299,7 @@ export class PostgresStreamWriter implements StreamWriter {
     const runAt = this.#own.find(({ name }) => name === RUN_AT)
     if (runAt === undefined) return
     // The rows of a dated copy are of one instant, however many runs it took.
-    const [table, column] = [quoteTable(this.#target), quoteIdent(RUN_AT)]
-    await this.#connection.execute(
-      `ALTER TABLE ${table} ALTER COLUMN ${column} SET DEFAULT ${runAt.value};
-       UPDATE ${table} SET ${column} = ${runAt.value}`,
-    )
+    await this.#connection.execute(formatRunAt(quoteTable(this.#target), runAt))
   }
 
   async #createTarget(): Promise<void> {
@@ -325,8 +328,18 @@ export class PostgresStreamWriter implements StreamWriter {
 
   #loadInto(table: string, columns: readonly TargetColumn[]): RowLoader {
     const { onBatchDone } = this.#landing
-    const freeze = this.#made && table === quoteTable(this.#target)
-    return new RowLoader({ connection: this.#connection, table, columns, freeze, onBatchDone })
+    const { signal, fresh } = this.#context
+    const isTarget = table === quoteTable(this.#target)
+    const [freeze, hasTriggers] = [this.#made && isTarget, !fresh && isTarget]
+    return new RowLoader({
+      connection: this.#connection,
+      table,
+      columns,
+      freeze,
+      onBatchDone,
+      hasTriggers,
+      signal,
+    })
   }
 
   /** Stages batches beside what `write` takes; returns the table's SQL name. */
@@ -361,64 +374,57 @@ export class PostgresStreamWriter implements StreamWriter {
     await loader?.finish()
     if (this.#context.fresh) await this.#createTarget()
     const changes = this.#changes.splice(0)
-    if (changes.length > 0) await executeWithShortWaits(this.#connection, changes.join('; '))
+    if (changes.length > 0) {
+      await executeWithShortWaits(this.#connection, changes.join('; '), this.#context.signal)
+    }
     if (!this.#stagedRows) return
     const staged = stageName(STAGE)
-    if (this.#landing.landing === 'append') await this.#insertFrom(staged)
+    if (this.#landing.landing === 'append') await insertRows(this.#connection, this.#stagedIn(staged))
     else await this.#replaceFrom(staged)
     await this.#connection.execute(`DROP TABLE ${staged}`)
     this.#stagedRows = false
   }
 
-  #insertFrom(from: string): Promise<void> {
-    const columns = this.#columns.map(({ field }) => field.name)
-    return this.#connection.execute(
-      formatInsert({ into: quoteTable(this.#target), from, columns, own: this.#own }),
-    )
+  #stagedIn(from: string): StagedRows {
+    return {
+      stream: this.#landing.stream,
+      from,
+      into: quoteTable(this.#target),
+      rows: this.#rows(),
+      columns: this.#columns.map(({ field }) => field.name),
+      own: this.#own,
+    }
   }
 
   /** Staged rows take the place of those in the target that have their keys. */
-  async #replaceFrom(from: string): Promise<void> {
+  #replaceFrom(from: string): Promise<void> {
     const key = this.#requireKey()
-    const into = quoteTable(this.#target)
-    const columns = this.#columns.map(({ field }) => field.name)
     const { fresh, present } = this.#context
-    const findsConflicts =
-      !fresh &&
-      present?.uniqueKeys.some(
-        (unique) => unique.length === key.length && key.every((name) => unique.includes(name)),
-      ) === true
-    if (findsConflicts) {
-      try {
-        await this.#connection.execute(formatUpsert({ into, from, columns, own: this.#own, key }))
-      } catch (error) {
-        // cardinality_violation: a row was to be replaced twice.
-        if (error instanceof TrunklineError && error.context.sqlstate === '21000') {
-          throw keyDuplicate(this.#landing.stream, key)
-        }
-        throw error
-      }
-      return
-    }
-    await this.#assertDistinct(from)
-    await this.#connection.execute(`ANALYZE ${from}; ${formatDeleteByKey(this.#rows(), from, key)}`)
-    await this.#insertFrom(from)
-  }
-
-  async #assertDistinct(from: string): Promise<void> {
-    const key = this.#requireKey()
-    const found = await this.#connection.query(formatDuplicates(from, key))
-    if (found.length > 0) throw keyDuplicate(this.#landing.stream, key)
+    const isKey = (unique: readonly string[]): boolean =>
+      unique.length === key.length && key.every((name) => unique.includes(name))
+    const findsConflicts = !fresh && present?.uniqueKeys.some(isKey) === true
+    return replaceRows(this.#connection, this.#stagedIn(from), { key, findsConflicts })
   }
 
   /** Puts the new generation in the place of the present one. */
   async #swap(): Promise<void> {
-    const { present, ours } = this.#context
+    const { present, ours, made, signal } = this.#context
     await finishGeneration(
       this.#connection,
-      { landing: this.#landing, table: this.#target, columns: this.#columns, own: this.#own },
-      { present, ours },
+      { landing: this.#landing, table: this.#target, columns: this.#columns, own: this.#own, signal },
+      { present, ours, made },
     )
+  }
+
+  /** @throws TABLE_OWNED where the rows went to a table that somebody gave the name meanwhile */
+  async #writeState(checkpoint: Checkpoint): Promise<void> {
+    const { fresh, present, made: before } = this.#context
+    const columns = [...this.#columns.map(({ field }) => field), ...this.#own].map(({ name }) => name)
+    // What was landed earlier and is left as it is stays ours.
+    const added = before && { ...before, columns: [...new Set([...before.columns, ...columns])] }
+    const made = fresh ? { columns, primaryKey: primaryKeyOf(this.#landing) } : added
+    const oid = await writeState(this.#connection, { ...this.#origin(), checkpoint, made })
+    if (!fresh && oid !== present?.oid) throw notTheTable(this.#landing)
   }
 
   #commentStatements(present: PresentTable | null): readonly string[] {
@@ -467,13 +473,9 @@ export class PostgresStreamWriter implements StreamWriter {
   }
 
   #requireColumn(name: string): TargetColumn {
-    const { stream } = this.#landing
     const column = this.#columns.find(({ field }) => field.name === name)
     if (column) return column
-    throw new TrunklineError('KEY_MISSING', `${stream}: the column ${name} is not landed.`, {
-      hint: 'Do not exclude key columns.',
-      context: { stream, field: name },
-    })
+    throw notLanded(this.#landing.stream, name)
   }
 
   #requirePresent(columns: readonly TargetColumn[]): void {
@@ -485,10 +487,12 @@ export class PostgresStreamWriter implements StreamWriter {
   #failure(doing: string, error: unknown): unknown {
     if (typeof error === 'object' && error !== null && this.#foreign.has(error)) return error
     const { stream, table } = this.#landing
+    const short = this.#columns.find(({ sqlType, instead }) => instead?.sqlType === sqlType)
     return toTargetError(error, {
       description: this.#context.description,
       doing: `${doing} of ${stream} in ${formatTable(table)}`,
       stream,
+      ...(short === undefined ? {} : { hints: { '22P02': labelMissing(short.sqlType) } }),
     })
   }
 }

@@ -1,225 +1,200 @@
 /**
  * How a new generation takes the place of a table.
  *
- * By name: the present table is dropped and the new one gets its name, its grants and its plain indexes. That costs nothing, but
- * whatever else hangs on the present table would go with it. So where there is anything (views, foreign keys, triggers, policies,
- * publications, …) the table stays and its rows become those of the new generation in place: by key only those that differ, else all
- * of them. Both are one transaction with the checkpoint; in place, readers are never kept waiting, and older snapshots still see the
- * earlier rows. By name, a transaction that looks at the table for the first time in an older snapshot sees the new rows where they
- * were loaded in one go (COPY … FREEZE), and none where the load was saved on its way.
+ * By name: the present table is dropped and the new one gets its name, owner, grants, comments and plain indexes. That costs nothing,
+ * but whatever else hangs on the present table would go with it. So where there is anything (`hanging-parts.ts`), or somebody has
+ * added columns to it, the table stays and its rows become those of the new generation in place: by key only those that differ, else
+ * all of them. Both are one transaction with the checkpoint; in place, readers are never kept waiting, and older snapshots still see
+ * the earlier rows. By name, a transaction that looks at the table for the first time in an older snapshot sees the new rows where
+ * they were loaded in one go (COPY … FREEZE), and none where the load was saved on its way.
  */
 import type { Connection } from '../../postgres/connection.js'
-import { quoteIdent } from '../../postgres/quote.js'
+import { quoteIdent, quoteLiteral } from '../../postgres/quote.js'
 import type { TableName } from '../contract.js'
+import { hasMoreOnIt } from './hanging-parts.js'
+import { notTheTable, valuesWouldGo } from './refusals.js'
 import { type Generation, replaceInPlace } from './replace-in-place.js'
-import { quoteTable } from './state-layout.js'
+import { quoteOnly, quoteTable } from './state-layout.js'
+import { grantByDefault, passOn, readGrants } from './table-grants.js'
 import { executeWithShortWaits, lockExclusively } from './table-lock.js'
-import type { PresentTable } from './target-table.js'
-import { freeName, readTable } from './target-table.js'
+import {
+  makeIndexes,
+  matchParts,
+  nameParts,
+  readParts,
+  type PartPair,
+  type TablePart,
+} from './table-parts.js'
+import type { MadeParts, PresentTable } from './target-table.js'
+import { readTable } from './target-table.js'
+
+/** What is there under the name. */
+export interface Replaced {
+  readonly present: PresentTable | null
+  /** What we have made of it. */
+  readonly made: MadeParts | null
+}
 
 /**
- * Inside the caller's transaction, which holds nothing of the present table yet.
- * @throws LOCK_TIMEOUT
+ * Inside the caller's transaction, which holds nothing of the present table yet, or only reads it.
+ * @throws LOCK_TIMEOUT, TABLE_OWNED where the name is another table's by now
  */
 export async function swapIn(
   connection: Connection,
   generation: Generation,
-  present: PresentTable | null,
+  { present, made: before }: Replaced,
 ): Promise<void> {
-  const { table } = generation.landing
+  const { landing, kept, signal } = generation
+  const { table } = landing
   if (present === null) {
-    await moveIn(connection, generation)
+    await moveIn(connection, generation, [])
     await grantByDefault(connection, table)
     return
   }
-  if (present.kind === 'p' || (present.kind === 'r' && (await hasMoreOnIt(connection, present)))) {
-    await replaceInPlace(connection, generation, present)
+  const made = await requireTable(connection, generation.table)
+  const hasMore = (): Promise<boolean> => hasMoreOnIt(connection, present.oid, { oid: made.oid, before })
+  if (present.kind !== 'r' && present.kind !== 'p') {
+    await assertSame(connection, generation, present)
+    await takeName(connection, generation, { present, pairs: [] })
     return
   }
-  if (present.kind !== 'r') {
-    await executeWithShortWaits(connection, `DROP ${KINDS[present.kind] ?? 'TABLE'} ${quoteTable(table)}`)
-    await moveIn(connection, generation)
+  if (present.kind === 'p' || kept.length > 0 || (await hasMore())) {
+    await stayAndReplace(connection, generation, present)
     return
   }
-  const indexes = await copyIndexes(connection, generation, present)
-  await lockExclusively(connection, table)
+  const match = async (): Promise<ReturnType<typeof matchParts>> =>
+    matchParts(
+      (await readParts(connection, present.oid)).filter((part) => isOver(part, made)),
+      await readParts(connection, made.oid),
+    )
+  // Before anybody is kept out.
+  await makeIndexes(connection, { table: generation.table, stream: landing.stream }, (await match()).lacking)
+  await lockExclusively(connection, table, signal)
   // Somebody may have been quicker than the lock.
-  if (await hasMoreOnIt(connection, present)) {
-    await replaceInPlace(connection, generation, present)
+  await assertSame(connection, generation, present)
+  const { pairs, lacking } = await match()
+  if (lacking.length > 0 || (await hasMore())) {
+    await stayAndReplace(connection, generation, present)
     return
   }
-  await copyGrants(connection, present, generation)
-  await connection.execute(`DROP TABLE ${quoteTable(table)}`)
-  await moveIn(connection, generation)
-  for (const { made, name } of indexes)
-    await rename(connection, 'INDEX', { schema: table.schema, name: made }, name)
+  await takeName(connection, generation, { present, pairs })
+}
+
+/** All that it is over lands. */
+function isOver({ columns }: TablePart, made: PresentTable): boolean {
+  return columns.every((column) => made.columns.has(column))
 }
 
 const KINDS: Readonly<Record<string, string>> = { v: 'VIEW', m: 'MATERIALIZED VIEW', f: 'FOREIGN TABLE' }
 
-/**
- * Whether a table has anything that would not come with its rows, its grants and its plain indexes. Own row type, TOAST table,
- * primary key, NOT NULL constraints and identity are what a new table has, too.
- */
-async function hasMoreOnIt(connection: Connection, present: PresentTable): Promise<boolean> {
-  const [row] = await connection.query<{ more: boolean }>(MORE_SQL, [present.oid])
-  return row?.more === true
-}
-
-const MORE_SQL = `
-SELECT c.relrowsecurity OR c.relforcerowsecurity OR c.reloptions IS NOT NULL OR c.relreplident <> 'd' OR c.reltablespace <> 0
-       OR c.relpersistence <> 'p'
-       OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
-       OR EXISTS (
-         SELECT FROM pg_depend d
-          WHERE (d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
-                 OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT t.oid FROM pg_type t WHERE t.oid = c.reltype OR t.typelem = c.reltype AND t.typarray = 0))
-            AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (
-                       SELECT FROM pg_type t WHERE t.oid = d.objid AND (t.oid = c.reltype OR t.typelem = c.reltype)))
-            AND NOT (d.classid = 'pg_class'::regclass AND (d.objid = c.reltoastrelid OR EXISTS (
-                       SELECT FROM pg_index i WHERE i.indexrelid = d.objid AND i.indexprs IS NULL AND i.indpred IS NULL)))
-            AND NOT (d.classid = 'pg_class'::regclass AND d.deptype = 'i' AND EXISTS (
-                       SELECT FROM pg_class s WHERE s.oid = d.objid AND s.relkind = 'S'))
-            AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (
-                       SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.conrelid = c.oid AND k.contype IN ('p', 'n')))
-       ) AS more
-  FROM pg_class c
- WHERE c.oid = $1`
-
-/** The new table gets the name, which is free. */
-async function moveIn(connection: Connection, { table, landing }: Generation): Promise<void> {
-  const to = landing.table
-  await connection.execute(`ALTER TABLE ${quoteTable(table)} SET SCHEMA ${quoteIdent(to.schema)}`)
-  await connection.execute(
-    `ALTER TABLE ${quoteTable({ schema: to.schema, name: table.name })} RENAME TO ${quoteIdent(to.name)}`,
-  )
-  await nameParts(connection, table.name, to)
-}
-
-/** Its primary key and sequences are called as those of a table that was made under the name. */
-async function nameParts(connection: Connection, before: string, { schema, name }: TableName): Promise<void> {
-  const parts = await connection.query<{ name: string; kind: string }>(
-    `SELECT c.relname::text AS name, c.relkind::text AS kind
-       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname = $1 AND c.relkind IN ('i', 'S') AND starts_with(c.relname, $2)`,
-    [schema, `${before}_`],
-  )
-  for (const part of parts) {
-    const wanted = await freeName(connection, schema, `${name}${part.name.slice(before.length)}`)
-    await rename(connection, part.kind === 'S' ? 'SEQUENCE' : 'INDEX', { schema, name: part.name }, wanted)
-  }
-}
-
-function rename(connection: Connection, kind: string, from: TableName, to: string): Promise<void> {
-  return connection.execute(`ALTER ${kind} ${quoteTable(from)} RENAME TO ${quoteIdent(to)}`)
-}
-
-interface Grant {
-  readonly grantee: string
-  readonly privilege: string
-  readonly grantable: boolean
-  /** Null: of the table. */
-  readonly column: string | null
-}
-
-const GRANTS_SQL = (acl: string, column: string, from: string): string => `
-SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee,
-       a.privilege_type AS privilege, a.is_grantable AS grantable, ${column} AS "column"
-  FROM ${from}, aclexplode(${acl}) AS a`
-
-/** Owner and grants of the present table, to the columns that there still are. */
-async function copyGrants(
+/** The present table goes, and the new one gets its name and what else it had. */
+async function takeName(
   connection: Connection,
-  present: PresentTable,
-  { table }: Generation,
+  generation: Generation,
+  { present, pairs }: { readonly present: PresentTable; readonly pairs: readonly PartPair[] },
 ): Promise<void> {
-  const grants = await connection.query<Grant>(
-    `${GRANTS_SQL('c.relacl', 'NULL::text', 'pg_class AS c')} WHERE c.oid = $1 AND a.grantee <> c.relowner
-     UNION ALL
-     ${GRANTS_SQL('c.attacl', 'c.attname::text', 'pg_attribute AS c')} WHERE c.attrelid = $1 AND NOT c.attisdropped
-     ORDER BY 1, 2, 4`,
-    [present.oid],
-  )
-  const made = await readTable(connection, table)
-  if (made === null) return
-  const before = await connection.query<{ grantee: string }>(
-    `${GRANTS_SQL('c.relacl', 'NULL::text', 'pg_class AS c')} WHERE c.oid = $1 AND a.grantee <> c.relowner`,
-    [made.oid],
-  )
-  const name = quoteTable(table)
-  const revoked = [...new Set(before.map(({ grantee }) => grantee))]
+  const { table } = generation.landing
+  const grants = await readGrants(connection, present.oid)
+  // As they are now; those of the source come after these.
+  const commented = (await readTable(connection, table)) ?? present
+  const drop = `DROP ${KINDS[present.kind] ?? 'TABLE'} ${quoteTable(table)}`
+  await executeWithShortWaits(connection, drop, generation.signal)
+  await moveIn(connection, generation, pairs)
+  await passOn(connection, table, { before: present, grants })
+  const moved = await requireTable(connection, table)
   const statements = [
-    ...revoked.map((grantee) => `REVOKE ALL ON ${name} FROM ${grantee}`),
-    ...grants
-      .filter(({ column }) => column === null || made.columns.has(column))
-      .map((grant) => formatGrant(name, grant)),
-    ...(made.owner === present.owner ? [] : [`ALTER TABLE ${name} OWNER TO ${quoteIdent(present.owner)}`]),
+    ...(commented.comment === null
+      ? []
+      : [`COMMENT ON TABLE ${quoteTable(table)} IS ${quoteLiteral(commented.comment)}`]),
+    ...[...commented.columns].flatMap(([name, { comment }]) =>
+      comment === null || !moved.columns.has(name)
+        ? []
+        : [`COMMENT ON COLUMN ${quoteTable(table)}.${quoteIdent(name)} IS ${quoteLiteral(comment)}`],
+    ),
   ]
   if (statements.length > 0) await connection.execute(statements.join('; '))
 }
 
-/** What ALTER DEFAULT PRIVILEGES IN SCHEMA gives to tables that are made where this one was not made. */
-async function grantByDefault(connection: Connection, table: TableName): Promise<void> {
-  const grants = await connection.query<Grant>(
-    `${GRANTS_SQL('d.defaclacl', 'NULL::text', 'pg_default_acl AS d JOIN pg_namespace n ON n.oid = d.defaclnamespace')}
-      WHERE d.defaclobjtype = 'r' AND n.nspname = $1 AND d.defaclrole = current_user::regrole AND a.grantee <> d.defaclrole`,
-    [table.schema],
-  )
-  const statements = grants.map((grant) => formatGrant(quoteTable(table), grant))
-  if (statements.length > 0) await connection.execute(statements.join('; '))
-}
-
-function formatGrant(table: string, { grantee, privilege, grantable, column }: Grant): string {
-  const on = column === null ? '' : ` (${quoteIdent(column)})`
-  return `GRANT ${privilege}${on} ON ${table} TO ${grantee}${grantable ? ' WITH GRANT OPTION' : ''}`
-}
-
-/** Plain indexes of the present table that the new one has no like of. They are built before anybody is kept out. */
-async function copyIndexes(
+/** The new table gets the name, which is free. */
+async function moveIn(
   connection: Connection,
-  { table }: Generation,
+  { table, landing }: Generation,
+  pairs: readonly PartPair[],
+): Promise<void> {
+  const to = landing.table
+  const { oid } = await requireTable(connection, table)
+  await connection.execute(`ALTER TABLE ${quoteTable(table)} SET SCHEMA ${quoteIdent(to.schema)}`)
+  await connection.execute(
+    `ALTER TABLE ${quoteTable({ schema: to.schema, name: table.name })} RENAME TO ${quoteIdent(to.name)}`,
+  )
+  await nameParts(connection, to, { oid, madeAs: table.name, pairs })
+}
+
+/** The present table stays what it is. @throws TABLE_OWNED where values of somebody's own would go with their rows */
+async function stayAndReplace(
+  connection: Connection,
+  generation: Generation,
   present: PresentTable,
-): Promise<readonly { readonly made: string; readonly name: string }[]> {
-  const wanted = await readIndexes(connection, present.oid)
-  const made = await readTable(connection, table)
-  if (made === null) return []
-  const there = new Set((await readIndexes(connection, made.oid)).map(({ how }) => how))
-  const copied: { made: string; name: string }[] = []
-  for (const { name, unique, how, columns } of wanted) {
-    if (there.has(how) || !columns.every((column) => made.columns.has(column))) continue
-    const temporary = `i${copied.length}_${table.name}`
-    await connection.execute(
-      `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${quoteIdent(temporary)} ON ${quoteTable(table)} USING ${how}`,
+): Promise<void> {
+  const { landing, kept, primaryKey, signal } = generation
+  // Held to the end: nobody gives the name to another table meanwhile.
+  await executeWithShortWaits(
+    connection,
+    `LOCK TABLE ONLY ${quoteTable(landing.table)} IN ROW EXCLUSIVE MODE`,
+    signal,
+  )
+  await assertSame(connection, generation, present)
+  const byKey =
+    primaryKey !== null &&
+    present.uniqueKeys.some(
+      (unique) =>
+        unique.length === primaryKey.length && primaryKey.every((column) => unique.includes(column)),
     )
-    copied.push({ made: temporary, name })
+  if (!byKey) {
+    const filled = await findFilled(
+      connection,
+      { ...present, rows: quoteOnly(landing.table, present.kind) },
+      kept,
+    )
+    if (filled !== null) throw valuesWouldGo(landing, filled)
   }
-  return copied
+  await replaceInPlace(connection, generation, present)
 }
 
-/** `how`: all that comes after USING, as the server prints it. */
-async function readIndexes(
+/** A column that has values which no default and no generation would give again. */
+async function findFilled(
   connection: Connection,
-  oid: number,
-): Promise<readonly { name: string; unique: boolean; how: string; columns: readonly string[] }[]> {
-  const rows = await connection.query<{
-    name: string
-    unique: boolean
-    definition: string
-    columns: readonly string[]
-  }>(
-    `SELECT c.relname::text AS name, i.indisunique AS unique, pg_get_indexdef(i.indexrelid) AS definition,
-            (SELECT array_agg(a.attname::text) FROM pg_attribute a
-              WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])) AS columns
-       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-      WHERE i.indrelid = $1 AND i.indisvalid AND NOT i.indisprimary AND i.indexprs IS NULL AND i.indpred IS NULL
-      ORDER BY i.indexrelid`,
-    [oid],
+  { oid, rows }: { readonly oid: number; readonly rows: string },
+  columns: readonly string[],
+): Promise<string | null> {
+  if (columns.length === 0) return null
+  const written = await connection.query<{ name: string; initial: string | null }>(
+    `SELECT a.attname::text AS name, pg_get_expr(d.adbin, d.adrelid) AS initial
+       FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      WHERE a.attrelid = $1 AND a.attname = ANY ($2::text[]) AND a.attgenerated = ''`,
+    [oid, columns],
   )
-  return rows.flatMap(({ definition, ...row }) => {
-    const how =
-      /^CREATE (?:UNIQUE )?INDEX (?:"(?:[^"]|"")+"|[^\s"]+) ON (?:ONLY )?(?:(?:"(?:[^"]|"")+"|[^\s".]+)\.)?(?:"(?:[^"]|"")+"|[^\s"]+) USING ([^]*)$/.exec(
-        definition,
-      )?.[1]
-    return how === undefined ? [] : [{ ...row, how }]
-  })
+  for (const { name, initial } of written) {
+    const [row] = await connection.query<{ filled: boolean }>(
+      `SELECT EXISTS (SELECT FROM ${rows} WHERE ${quoteIdent(name)}::text IS DISTINCT FROM (${initial ?? 'NULL'})::text) AS filled`,
+    )
+    if (row?.filled === true) return name
+  }
+  return null
+}
+
+/** @throws TABLE_OWNED */
+async function assertSame(
+  connection: Connection,
+  { landing }: Generation,
+  present: PresentTable,
+): Promise<void> {
+  const now = await readTable(connection, landing.table)
+  if (now?.oid !== present.oid) throw notTheTable(landing)
+}
+
+async function requireTable(connection: Connection, table: TableName): Promise<PresentTable> {
+  const found = await readTable(connection, table)
+  if (found === null) throw new Error('the table that was made is gone')
+  return found
 }

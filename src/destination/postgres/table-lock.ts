@@ -14,15 +14,24 @@ const LONGEST_PAUSE_MS = 5000
 const GIVE_UP_AFTER_MS = 60_000
 
 /** ACCESS EXCLUSIVE to the end of the transaction. @throws LOCK_TIMEOUT */
-export function lockExclusively(connection: Connection, table: TableName): Promise<void> {
-  return executeWithShortWaits(connection, `LOCK TABLE ONLY ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`)
+export function lockExclusively(
+  connection: Connection,
+  table: TableName,
+  signal?: AbortSignal,
+): Promise<void> {
+  const sql = `LOCK TABLE ONLY ${quoteTable(table)} IN ACCESS EXCLUSIVE MODE`
+  return executeWithShortWaits(connection, sql, signal)
 }
 
 /**
  * For a statement that waits for whoever uses a table: the wait is short, and repeated, so that sessions that only read are not
- * stopped behind one that holds the table for long. @throws LOCK_TIMEOUT
+ * stopped behind one that holds the table for long. @throws LOCK_TIMEOUT, the signal's reason
  */
-export async function executeWithShortWaits(connection: Connection, sql: string): Promise<void> {
+export async function executeWithShortWaits(
+  connection: Connection,
+  sql: string,
+  signal?: AbortSignal,
+): Promise<void> {
   const deadline = performance.now() + GIVE_UP_AFTER_MS
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
     await connection.execute(`SAVEPOINT waiting; SET LOCAL lock_timeout = ${SHORT_TIMEOUT_MS}`)
@@ -34,7 +43,8 @@ export async function executeWithShortWaits(connection: Connection, sql: string)
       const timedOut = error instanceof TrunklineError && error.context.sqlstate === '55P03'
       if (!timedOut || performance.now() >= deadline) throw error
       await connection.execute('ROLLBACK TO waiting; RELEASE waiting')
-      await sleep(pauseMs)
+      await sleep(pauseMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
+      signal?.throwIfAborted()
     }
   }
 }

@@ -72,15 +72,31 @@ export async function readTable(connection: Connection, table: TableName): Promi
   }
 }
 
+/** What we have made of a table; whatever else it has is somebody else's. */
+export interface MadeParts {
+  readonly columns: readonly string[]
+  readonly primaryKey: readonly string[] | null
+}
+
 export interface TableOwner {
   readonly sync: string
   readonly stream: string
   readonly number: number
+  /** Of the table that we made under the name; null where it is not known. */
+  readonly oid: number | null
+  /** Null where it is not known. */
+  readonly made: MadeParts | null
+}
+
+/** A column that is there and that we have not made. Where nobody knows, all are taken for ours. */
+export function isTheirs(name: string, present: PresentTable | null, made: MadeParts | null): boolean {
+  if (made === null || name.startsWith('_trunkline_')) return false
+  return present?.columns.has(name) === true && !made.columns.includes(name)
 }
 
 export async function readOwner(connection: Connection, table: TableName): Promise<TableOwner | null> {
-  const [row] = await connection.query<{ sync: string; stream: string; number: string }>(
-    `SELECT sync, stream, number FROM ${STATE}.tables WHERE schema_name = $1 AND table_name = $2`,
+  const [row] = await connection.query<Omit<TableOwner, 'number'> & { readonly number: string }>(
+    `SELECT sync, stream, number, oid, made FROM ${STATE}.tables WHERE schema_name = $1 AND table_name = $2`,
     [table.schema, table.name],
   )
   return row === undefined ? null : { ...row, number: Number(row.number) }
@@ -90,7 +106,8 @@ const TYPES_SQL = `
 SELECT n.nspname::text AS schema,
        t.typname::text AS name,
        t.typtype::text AS kind,
-       coalesce((SELECT array_agg(e.enumlabel::text) FROM pg_enum e WHERE e.enumtypid = t.oid), '{}') AS labels,
+       coalesce((SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid), '{}') AS labels,
+       pg_has_role(t.typowner, 'USAGE') AS "mayChange",
        CASE WHEN t.typoutput = 'array_out'::regproc THEN element.typtype::text END AS "elementKind"
   FROM unnest($1::text[], $2::text[]) AS asked (schema, name)
   JOIN pg_namespace n ON n.nspname = asked.schema
@@ -125,8 +142,9 @@ export async function freeName(connection: Connection, schema: string, wanted: s
   }
 }
 
-/** Bytes that a name has at most, with room for a number behind it. */
-const NAME_BYTES = 63
+/** Bytes that a name has at most. */
+export const NAME_BYTES = 63
+/** Room for a number behind it. */
 const NUMBER_BYTES = 4
 
 function shorten(name: string): string {
@@ -138,5 +156,5 @@ function shorten(name: string): string {
 
 /** As SQL of a timestamptz. */
 export function instant(date: Date): string {
-  return `${quoteLiteral(date.toISOString())}::timestamptz`
+  return `${quoteLiteral(date.toISOString())}::pg_catalog.timestamptz`
 }

@@ -9,21 +9,31 @@ export interface KnownType {
   readonly name: string
   /** pg_type.typtype: b, e, r, … */
   readonly kind: string
-  /** Of an enum. */
+  /** Of an enum, in its order. */
   readonly labels: readonly string[]
+  /** It is the role's own. */
+  readonly mayChange: boolean
   /** Of an array: kind of its elements; null of everything else. */
   readonly elementKind: string | null
 }
 
-export interface TargetColumn {
-  readonly field: Field
+export interface TargetType {
   /** As format_type prints it, so that present columns can be compared as text. */
   readonly sqlType: string
   /** Its name in pg_catalog; `enum` or `citext` for those, null for any other type of the target's own. */
   readonly typeName: string | null
-  /** The target could have another type in its place: present columns of type text are as good. */
-  readonly orText: boolean
 }
+
+export interface TargetColumn extends TargetType {
+  readonly field: Field
+  /**
+   * A present column of this type stays as it is: text, where the target got the type of the source only after the table, and an
+   * enum that lacks a label, which takes all rows but those that have it.
+   */
+  readonly instead: TargetType | null
+}
+
+const TEXT: TargetType = { sqlType: 'text', typeName: 'text' }
 
 /**
  * Types whose values mean something only in the database that they are of, or that no text can be read back into: they land as the
@@ -76,7 +86,7 @@ export function targetColumns(
     const own = column === undefined ? null : ownType(column, target)
     if (own !== null) return { field, ...own }
     const sqlType = typeOfKind(field.type)
-    return { field, sqlType, typeName: nameOfKind(sqlType), orText: false }
+    return { field, sqlType, typeName: nameOfKind(sqlType), instead: null }
   })
 }
 
@@ -88,18 +98,19 @@ function ownType(
   const known = target.types.find(({ schema, name }) => schema === typeSchema && name === typeName)
   if (known === undefined) return null
   if (typeSchema !== 'pg_catalog') {
-    const isSame =
-      typeKind === 'enum'
-        ? known.kind === 'e' && (column.labels ?? []).every((label) => known.labels.includes(label))
-        : typeKind === 'base' && known.kind === 'b' && (known.elementKind ?? 'b') === 'b'
-    const like = typeKind === 'enum' ? 'enum' : typeName === 'citext' ? 'citext' : null
-    return isSame ? { sqlType, typeName: like, orText: true } : null
+    if (typeKind === 'enum' && known.kind === 'e') {
+      const own: TargetType = { sqlType, typeName: 'enum' }
+      const isWhole = (column.labels ?? []).every((label) => known.labels.includes(label))
+      return isWhole ? { ...own, instead: TEXT } : { ...TEXT, instead: own }
+    }
+    const isSame = typeKind === 'base' && known.kind === 'b' && (known.elementKind ?? 'b') === 'b'
+    return isSame ? { sqlType, typeName: typeName === 'citext' ? 'citext' : null, instead: TEXT } : null
   }
   const element = typeName.replace(/^_/, '')
   if (LOCAL_TYPES.has(typeName) || LOCAL_TYPES.has(element)) return null
   if (typeKind === 'composite' || typeKind === 'pseudo' || typeKind === 'enum') return null
   if (element === 'char' && target.serverVersion < CHAR_ESCAPES_SINCE) return null
-  return { sqlType: inVersion(sqlType, target.serverVersion), typeName, orText: false }
+  return { sqlType: inVersion(sqlType, target.serverVersion), typeName, instead: null }
 }
 
 /** An older target takes such a numeric without its modifier: no value changes. */

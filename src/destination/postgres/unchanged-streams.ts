@@ -17,6 +17,12 @@ interface AsLanded {
   readonly marked: boolean
   /** The table's own rows, as SQL. */
   readonly rows: string
+  readonly oid: number
+}
+
+interface Expected extends UnchangedStream {
+  /** Of the table that we made; null where it is not known. */
+  readonly madeOid: number | null
 }
 
 type CountedStream = UnchangedStream & AsLanded
@@ -46,15 +52,16 @@ async function withExpectedState(
   connection: Connection,
   sync: string,
   streams: readonly UnchangedStream[],
-): Promise<readonly UnchangedStream[]> {
+): Promise<readonly Expected[]> {
   const rows = await connection.query<{
     stream: string
+    oid: number | null
     run_seq: string
     generation: string
     schema_name: string
     table_name: string
   }>(
-    `SELECT s.stream, s.run_seq, s.generation, t.schema_name, t.table_name
+    `SELECT s.stream, s.run_seq, s.generation, t.schema_name, t.table_name, t.oid
        FROM ${STATE}.state s
        JOIN ${STATE}.tables t ON t.sync = s.sync AND t.stream = s.stream
       WHERE s.sync = $1 AND s.stream = ANY ($2) AND s.checkpoint IS NOT NULL
@@ -62,36 +69,39 @@ async function withExpectedState(
         FOR UPDATE OF s`,
     [sync, streams.map(({ stream }) => stream)],
   )
-  return streams.filter((stream) =>
-    rows.some(
+  return streams.flatMap((stream) => {
+    const saved = rows.find(
       (row) =>
         row.stream === stream.stream &&
         Number(row.run_seq) === stream.expectedRunSeq &&
         Number(row.generation) === stream.generation &&
         row.schema_name === stream.table.schema &&
         row.table_name === stream.table.name,
-    ),
-  )
+    )
+    return saved === undefined ? [] : [{ ...stream, madeOid: saved.oid }]
+  })
 }
 
-/** Null where `begin` would change something: columns, the mark of soft deletes, comments. */
-async function findAsLanded(connection: Connection, stream: UnchangedStream): Promise<AsLanded | null> {
-  const { fields, comments, deletes, origin, table } = stream
+/** Null where `begin` would change something (columns, the mark of soft deletes, comments) or refuse the table. */
+async function findAsLanded(connection: Connection, stream: Expected): Promise<AsLanded | null> {
+  const { fields, comments, deletes, origin, table, madeOid } = stream
   const present = await readTable(connection, table)
   if (present === null || (present.kind !== 'r' && present.kind !== 'p')) return null
+  if (madeOid !== null && madeOid !== present.oid) return null
   const marked = present.columns.has(DELETED_AT)
   if ((deletes === 'soft' && !marked) || (deletes === 'hard' && marked)) return null
   if (comments.table !== null && comments.table !== present.comment) return null
   const types = await readTypes(connection, origin)
   const asLanded = targetColumns(fields, origin, { serverVersion: connection.serverVersion, types }).every(
-    ({ field, sqlType, orText }) => {
+    ({ field, sqlType, instead }) => {
       const column = present.columns.get(field.name)
       const comment = comments.columns[field.name] ?? null
-      const sameType = column?.sqlType === sqlType || (orText && column?.sqlType === 'text')
+      const sameType =
+        column?.sqlType === sqlType || (instead !== null && column?.sqlType === instead.sqlType)
       return sameType && (comment === null || comment === column.comment)
     },
   )
-  return asLanded ? { marked, rows: quoteOnly(table, present.kind) } : null
+  return asLanded ? { marked, rows: quoteOnly(table, present.kind), oid: present.oid } : null
 }
 
 async function withExpectedRows(
@@ -115,7 +125,7 @@ async function withExpectedRows(
 async function writeCheckpoints(
   connection: Connection,
   { sync, epoch, runId }: Lease,
-  streams: readonly UnchangedStream[],
+  streams: readonly CountedStream[],
 ): Promise<void> {
   const written = [
     sync,
@@ -131,9 +141,14 @@ async function writeCheckpoints(
     [...written, epoch, runId],
   )
   await connection.query(
-    `UPDATE ${STATE}.tables AS t SET source = v.checkpoint::json -> 'source'
-       FROM unnest($2::text[], $3::text[]) AS v (stream, checkpoint)
-      WHERE t.sync = $1 AND t.stream = v.stream`,
-    written,
+    `UPDATE ${STATE}.tables AS t SET source = v.checkpoint::json -> 'source', oid = v.oid
+       FROM unnest($2::text[], $3::text[], $4::oid[], $5::text[], $6::text[]) AS v (stream, checkpoint, oid, schema_name, table_name)
+      WHERE t.sync = $1 AND t.stream = v.stream AND t.schema_name = v.schema_name AND t.table_name = v.table_name`,
+    [
+      ...written,
+      streams.map(({ oid }) => oid),
+      streams.map(({ table }) => table.schema),
+      streams.map(({ table }) => table.name),
+    ],
   )
 }

@@ -11,6 +11,9 @@ export const LOCK_TIMEOUT_MS = 60_000
 /** The version that brought a setting; one that the server does not know ends the transaction. */
 const SETTING_SINCE: Readonly<Record<string, number>> = { transaction_timeout: 170_000 }
 
+/** Names and operators of our statements are those of the server, whoever has made others of their names. */
+const SEARCH_PATH = 'pg_catalog, pg_temp'
+
 const SETTINGS: Readonly<Record<string, string>> = {
   statement_timeout: '0',
   idle_in_transaction_session_timeout: '0',
@@ -18,7 +21,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   lock_timeout: `${LOCK_TIMEOUT_MS}`,
   // Where row security would hide rows from us, counts would be wrong: an error instead.
   row_security: 'off',
-  search_path: 'pg_catalog, pg_temp',
+  search_path: SEARCH_PATH,
   client_encoding: `'UTF8'`,
   TimeZone: `'UTC'`,
   DateStyle: `'ISO, YMD'`,
@@ -42,6 +45,18 @@ export function beginWriting(connection: Connection): Promise<void> {
   return begin(connection, 'READ WRITE')
 }
 
+/**
+ * For statements that let triggers, rules and checks of others run: those find what they name as in any other session of the role.
+ * The statements themselves must name nothing that a schema of the path could have another of.
+ */
+export function executeForTriggers(connection: Connection, sql: string): Promise<void> {
+  return connection.execute(`${BEFORE_TRIGGERS}; ${sql}; ${AFTER_TRIGGERS}`)
+}
+
+/** What {@link executeForTriggers} has around a statement, for a COPY and a COMMIT. */
+export const BEFORE_TRIGGERS = 'SET LOCAL search_path TO DEFAULT'
+export const AFTER_TRIGGERS = `SET LOCAL search_path = ${SEARCH_PATH}`
+
 async function begin(connection: Connection, access: 'READ WRITE' | 'READ ONLY'): Promise<void> {
   await connection.execute(
     [
@@ -53,6 +68,11 @@ async function begin(connection: Connection, access: 'READ WRITE' | 'READ ONLY')
       DURABLE,
     ].join(';\n'),
   )
+}
+
+/** Triggers that wait for the commit are those of others. In a transaction that failed this fails, and COMMIT alone would not. */
+export function commitWriting(connection: Connection): Promise<void> {
+  return connection.execute(`${BEFORE_TRIGGERS}; COMMIT`)
 }
 
 /** Runs `work` in a transaction that is committed when it returns. */
@@ -73,7 +93,7 @@ async function within<Result>(
   await begin(connection, access)
   try {
     const result = await work()
-    await connection.execute('COMMIT')
+    await commitWriting(connection)
     return result
   } catch (error) {
     await connection.execute('ROLLBACK').catch(() => undefined)

@@ -205,7 +205,7 @@ describe('DuckDB tables', () => {
     await land({}, [[1, 'a']])
     await place.query('DROP TABLE db.public.orders')
     await expect(land({}, [[2, 'b']])).rejects.toMatchObject({
-      code: 'DESTINATION_INVALID',
+      code: 'DESTINATION_FAILED',
       hint: expect.stringContaining('resync public.orders') as string,
     })
     await land({ generation: 2 }, [[3, 'c']])
@@ -215,7 +215,7 @@ describe('DuckDB tables', () => {
   it('refuses rows of a column that the table lacks', async () => {
     await land({}, [[1, 'a']])
     await expect(land({ fields: [ID, NOTE, named('extra')] }, [[2, 'b', 'c']])).rejects.toMatchObject({
-      code: 'DESTINATION_INVALID',
+      code: 'DESTINATION_FAILED',
       message: expect.stringContaining('extra') as string,
     })
   })

@@ -23,7 +23,6 @@ test.each([
   ['08006', 'DESTINATION_UNREACHABLE', 'backoff'],
   ['22P02', 'VALUE_UNREPRESENTABLE', 'never'],
   ['22P05', 'VALUE_UNREPRESENTABLE', 'never'],
-  ['23505', 'KEY_DUPLICATE', 'never'],
   ['23503', 'DESTINATION_FAILED', 'never'],
   ['2BP01', 'DESTINATION_FAILED', 'never'],
   ['42804', 'DESTINATION_FAILED', 'never'],
@@ -32,6 +31,21 @@ test.each([
   expect(error).toMatchObject({ code, retry, context: { sqlstate, stream: 'public.t' } })
   expect(error.hint).not.toBe(undefined)
   expect(error.message).toContain('postgresql://db/shop: loading failed: ')
+})
+
+test('a unique index of somebody else is named, with what can be done about it', () => {
+  const cause = toTrunklineError({
+    severity: 'ERROR',
+    code: '23505',
+    message: 'duplicate key value violates unique constraint "by_code"',
+    constraint: 'by_code',
+  })
+  expect(meant(cause)).toMatchObject({
+    code: 'DESTINATION_FAILED',
+    message: expect.stringContaining('by_code') as string,
+    hint: expect.stringContaining('DEFERRABLE') as string,
+    context: { stream: 'public.t', sqlstate: '23505', constraint: 'by_code' },
+  })
 })
 
 test('what is already said in words of a destination, or of the sync, is passed on as it is', () => {

@@ -9,6 +9,7 @@ import { runSync } from '../../../src/sync/engine.js'
 import type { TestDatabase } from '../../server/servers.js'
 
 export interface RunOptions extends SyncOptions {
+  readonly signal?: AbortSignal
   /** Puts itself between the engine and the destination. */
   readonly wrap?: (destination: Destination) => Destination
 }
@@ -28,13 +29,18 @@ export async function syncOnce(
 export async function trySync(
   from: Pick<TestDatabase, 'url'>,
   to: Pick<TestDatabase, 'url'>,
-  { wrap, ...options }: RunOptions = {},
+  { wrap, signal, ...options }: RunOptions = {},
 ): Promise<RunReport> {
   const settings = await resolveSettings({ url: from.url, options: {}, place: null }, {})
   await using source = await openSource(settings)
   await using destination = await openDestination(to.url, { env: {} })
   const spec = toSyncSpec(checkSyncOptions({ jobs: 1, name: 'shop', ...options }), settings.database)
-  return await runSync({ source, destination: wrap?.(destination) ?? destination, spec })
+  return await runSync({
+    source,
+    destination: wrap?.(destination) ?? destination,
+    spec,
+    ...(signal === undefined ? {} : { signal }),
+  })
 }
 
 export function streamOf(report: RunReport, name: string): StreamReport {

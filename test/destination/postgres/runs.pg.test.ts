@@ -216,7 +216,7 @@ onNewestServer('Runs into a PostgreSQL database', (server) => {
     await first.commit(makeCheckpoint('1'))
     await target.sql('ALTER TABLE orders ALTER COLUMN note TYPE varchar(9)')
     await expect(destination.begin(landingOf({ expectedRunSeq: 1 }))).rejects.toMatchObject({
-      code: 'DESTINATION_INVALID',
+      code: 'DESTINATION_FAILED',
     })
     const begin = (name: string): Promise<StreamWriter> =>
       destination.begin(landingOf({ stream: `public.${name}`, table: { schema: 'public', name } }))
@@ -271,7 +271,7 @@ onNewestServer('Runs into a PostgreSQL database', (server) => {
     }
     expect(await inTransaction(asking, () => isCommitted(asking, origin))).toBe(false)
     await beginWriting(writing)
-    await writeState(writing, { ...origin, checkpoint: makeCheckpoint('1') })
+    await writeState(writing, { ...origin, checkpoint: makeCheckpoint('1'), made: null })
     const answer = inTransaction(asking, () => isCommitted(asking, origin))
     await expect
       .poll(

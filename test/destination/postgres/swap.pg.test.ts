@@ -1,62 +1,82 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { onNewestServer, type TestDatabase } from '../../server/servers.js'
+import { onEachServer, onNewestServer, type TestDatabase, type TestServer } from '../../server/servers.js'
 import { rowsOf, streamOf, syncOnce, trySync } from './pg-to-pg.js'
 
 const FULL = { mode: 'full_refresh' } as const
 const replace = { defaults: FULL }
 
+/** A table of five rows that was landed once. */
+async function landOrders(server: TestServer): Promise<{ source: TestDatabase; target: TestDatabase }> {
+  const [source, target] = [await server.createDatabase(), await server.createDatabase()]
+  await source.sql(`
+    CREATE TABLE orders (id integer PRIMARY KEY, note text, total numeric(10,2) NOT NULL);
+    INSERT INTO orders SELECT i, 'note ' || i, i FROM generate_series(1, 5) AS i`)
+  await syncOnce(source, target, replace)
+  return { source, target }
+}
+
+const CHANGE = `DELETE FROM orders WHERE id = 1; UPDATE orders SET note = 'changed' WHERE id = 2;
+                INSERT INTO orders VALUES (9, 'new', 9)`
+
+async function oidIn(target: TestDatabase, table = 'orders'): Promise<string | null | undefined> {
+  return (await target.sql('SELECT to_regclass($1)::oid AS oid', [`public.${table}`]))[0]?.['oid']
+}
+
+async function expectLanded(source: TestDatabase, target: TestDatabase): Promise<void> {
+  expect(await rowsOf(target, 'orders')).toEqual(await rowsOf(source, 'orders'))
+  const left = await target.sql(
+    `SELECT relname FROM pg_class WHERE relnamespace = '_trunkline'::regnamespace AND relkind = 'r' AND relname ~ '^[0-9]'`,
+  )
+  expect(left).toEqual([])
+}
+
+onEachServer('A new generation that takes the name of a table', (server) => {
+  test('gets its grants, those of columns, owner, comments, plain indexes and what all of it is called', async () => {
+    const { source, target } = await landOrders(server)
+    const reader = await target.createRole()
+    const owner = await target.createRole()
+    await target.sql(`
+      GRANT SELECT ON orders TO ${reader.name} WITH GRANT OPTION;
+      GRANT UPDATE (note) ON orders TO ${reader.name};
+      GRANT INSERT ON orders TO PUBLIC;
+      GRANT CREATE, USAGE ON SCHEMA public TO ${owner.name};
+      ALTER TABLE orders OWNER TO ${owner.name};
+      ALTER TABLE orders RENAME CONSTRAINT orders_pkey TO "the Key";
+      COMMENT ON TABLE orders IS 'what''s mine'; COMMENT ON COLUMN orders.note IS 'mine, too';
+      CREATE INDEX "by Note" ON orders (note DESC NULLS LAST) INCLUDE (total);
+      CREATE UNIQUE INDEX once ON orders (note); CREATE INDEX twice ON orders (note); CREATE INDEX again ON orders (note);
+      CREATE UNIQUE INDEX ${'long'.repeat(15)} ON orders (total DESC, note)${server.major >= 15 ? ' NULLS NOT DISTINCT' : ''};
+      CREATE INDEX by_total ON orders USING brin (total)`)
+    const facts = (): Promise<unknown> =>
+      target.sql(`
+        SELECT pg_get_userbyid(relowner) AS owner, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(relacl) AS a) AS acl,
+               (SELECT array_agg(attacl::text) FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL) AS of_columns,
+               (SELECT array_agg(d ORDER BY d) FROM pg_index, pg_get_indexdef(indexrelid) AS d WHERE indrelid = c.oid) AS indexes,
+               (SELECT array_agg(conname::text ORDER BY conname) FROM pg_constraint WHERE conrelid = c.oid) AS constraints,
+               obj_description(oid, 'pg_class') AS comment, col_description(oid, 2) AS of_column
+          FROM pg_class c WHERE oid = 'orders'::regclass`)
+    const before = await facts()
+    const oid = await oidIn(target)
+    await source.sql(CHANGE)
+    await syncOnce(source, target, replace)
+    await expectLanded(source, target)
+    expect(await oidIn(target)).not.toBe(oid)
+    expect(await facts()).toEqual(before)
+  })
+})
+
 onNewestServer('A new generation of a PostgreSQL table', (server) => {
   let source: TestDatabase
   let target: TestDatabase
   beforeEach(async () => {
-    source = await server.createDatabase()
-    target = await server.createDatabase()
-    await source.sql(`
-      CREATE TABLE orders (id integer PRIMARY KEY, note text, total numeric(10,2) NOT NULL);
-      INSERT INTO orders SELECT i, 'note ' || i, i FROM generate_series(1, 5) AS i`)
-    await syncOnce(source, target, replace)
+    ;({ source, target } = await landOrders(server))
   })
 
-  const change = (): Promise<unknown> =>
-    source.sql(`DELETE FROM orders WHERE id = 1; UPDATE orders SET note = 'changed' WHERE id = 2;
-                INSERT INTO orders VALUES (9, 'new', 9)`)
-  const oidOf = async (table = 'orders'): Promise<string | null | undefined> =>
-    (await target.sql('SELECT to_regclass($1)::oid AS oid', [`public.${table}`]))[0]?.['oid']
-  const expectEqual = async (): Promise<void> => {
-    expect(await rowsOf(target, 'orders')).toEqual(await rowsOf(source, 'orders'))
-    const left = await target.sql(
-      `SELECT relname FROM pg_class WHERE relnamespace = '_trunkline'::regnamespace AND relkind = 'r' AND relname ~ '^[0-9]'`,
-    )
-    expect(left).toEqual([])
-  }
+  const change = (): Promise<unknown> => source.sql(CHANGE)
+  const oidOf = (table = 'orders'): Promise<string | null | undefined> => oidIn(target, table)
+  const expectEqual = (): Promise<void> => expectLanded(source, target)
 
   describe('takes the name of the one before', () => {
-    test('with its grants, those of columns, its owner and its plain indexes', async () => {
-      const reader = await target.createRole()
-      const owner = await target.createRole()
-      await target.sql(`
-        GRANT SELECT ON orders TO ${reader.name} WITH GRANT OPTION;
-        GRANT UPDATE (note) ON orders TO ${reader.name};
-        GRANT INSERT ON orders TO PUBLIC;
-        GRANT CREATE, USAGE ON SCHEMA public TO ${owner.name};
-        ALTER TABLE orders OWNER TO ${owner.name};
-        CREATE INDEX "by Note" ON orders (note DESC NULLS LAST) INCLUDE (total);
-        CREATE INDEX by_total ON orders USING brin (total)`)
-      const facts = (): Promise<unknown> =>
-        target.sql(`
-          SELECT pg_get_userbyid(relowner) AS owner, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(relacl) AS a) AS acl,
-                 (SELECT array_agg(attacl::text) FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL) AS of_columns,
-                 (SELECT array_agg(pg_get_indexdef(indexrelid) ORDER BY 1) FROM pg_index WHERE indrelid = c.oid) AS indexes
-            FROM pg_class c WHERE oid = 'orders'::regclass`)
-      const before = await facts()
-      const oid = await oidOf()
-      await change()
-      await syncOnce(source, target, replace)
-      await expectEqual()
-      expect(await oidOf()).not.toBe(oid)
-      expect(await facts()).toEqual(before)
-    })
-
     test('and the privileges that are given by default to tables of the schema, when it is the first', async () => {
       const reader = await target.createRole()
       await target.sql(

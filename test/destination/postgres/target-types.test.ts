@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { OriginColumn, StreamOrigin } from '../../../src/destination/contract.js'
 import { targetColumns, type KnownType } from '../../../src/destination/postgres/target-types.js'
+import { formatNewLabels } from '../../../src/destination/postgres/enum-labels.js'
 import type { ColumnType } from '../../../src/model/column-type.js'
 
 const origin = (column: Partial<OriginColumn>): StreamOrigin => ({
@@ -29,7 +30,14 @@ function landsAs(
 ): string | undefined {
   const { version = 180_000, types, type = { kind: 'text' } } = options
   const known = types ?? [
-    { schema: 'pg_catalog', name: column?.typeName ?? '', kind: 'b', labels: [], elementKind: null },
+    {
+      schema: 'pg_catalog',
+      name: column?.typeName ?? '',
+      kind: 'b',
+      labels: [],
+      mayChange: false,
+      elementKind: null,
+    },
   ]
   const fields = [{ name: 'v', type, nullable: true }]
   return targetColumns(fields, column === null ? undefined : origin(column), {
@@ -61,8 +69,24 @@ test('an enum stays one only where the target knows all its labels', () => {
     labels: ['a', 'b'],
   } as const
   const there = (labels: string[]): KnownType[] => [
-    { schema: 'public', name: 'mood', kind: 'e', labels, elementKind: null },
+    { schema: 'public', name: 'mood', kind: 'e', labels, mayChange: false, elementKind: null },
   ]
   expect(landsAs(mood, { types: there(['b', 'a', 'c']) })).toBe('public.mood')
   expect(landsAs(mood, { types: there(['a']) })).toBe('text')
+})
+
+test('labels that an enum lacks are added where they are at the source', () => {
+  const mood = { schema: 'public', name: 'mood', labels: ['b', 'd'] }
+  const added = (labels: readonly string[]): readonly string[] =>
+    formatNewLabels(mood, labels).map((sql) =>
+      sql.replace('ALTER TYPE "public"."mood" ADD VALUE IF NOT EXISTS ', ''),
+    )
+  expect(added(['b', 'd'])).toEqual([])
+  expect(added(['a', 'b', 'c', 'd', `it's`])).toEqual([
+    `'a' BEFORE 'b'`,
+    `'c' AFTER 'b'`,
+    `'it''s' AFTER 'd'`,
+  ])
+  const first = formatNewLabels({ ...mood, labels: [] }, ['x', 'y'])
+  expect(first.map((sql) => sql.replace(/^.* EXISTS /, ''))).toEqual([`'x'`, `'y' AFTER 'x'`])
 })
