@@ -137,7 +137,7 @@ class NumberedJsonDestination implements Destination {
         for (const { name, type } of batch.fields) {
           if (columns[name] === JSON.stringify(type)) continue
           throw new TrunklineError(
-            'DESTINATION_INVALID',
+            'DESTINATION_FAILED',
             `${landing.stream}: the column ${name} is another.`,
             {
               hint: `Load the stream anew: trunkline state resync ${landing.stream}`,

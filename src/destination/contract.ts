@@ -55,7 +55,10 @@ export interface Destination extends AsyncDisposable {
    * @throws DESTINATION_LOCKED, DESTINATION_INVALID, DESTINATION_READ_ONLY, STATE_TOO_NEW
    */
   open(options: OpenOptions): Promise<SyncState>
-  /** @throws TABLE_OWNED, SCHEMA_FROZEN */
+  /**
+   * @throws TABLE_OWNED, SCHEMA_FROZEN; DESTINATION_FAILED for whatever else is wrong with this stream alone (a column of another type,
+   * a table or a load that is gone): DESTINATION_INVALID ends the run for all streams.
+   */
   begin(landing: StreamLanding): Promise<StreamWriter>
   /**
    * For streams that the source has not changed: in one commit, each of which the destination has as many live rows of as stated,
@@ -64,7 +67,7 @@ export interface Destination extends AsyncDisposable {
    * @throws FENCED when another run took the lease; nothing is committed then.
    */
   confirmUnchanged?(streams: readonly UnchangedStream[]): Promise<ReadonlySet<string>>
-  /** A query that can be pasted where the destination is read, for a table. */
+  /** A query that can be pasted where the destination is read, for a table; before it may be a line that is a command (`.read …`). */
   exampleQuery(table: TableName): string
   /** Saved state, without lease or change; an empty state where the destination does not exist yet. */
   readState(sync: string | null): Promise<readonly SyncState[]>

@@ -23,6 +23,10 @@ const DENIED_LOGIN: Meaning = {
 }
 const NOTHING_COMMITTED = 'Nothing of this stream was committed; what was there before is unchanged.'
 
+const CANNOT_FOLLOW: Meaning = {
+  code: 'DESTINATION_FAILED',
+  hint: 'Something about the table at the target (a rule, a key of its partitions, a view or an inheriting table) does not let it follow the stream: drop that, or give the table another name, and run again.',
+}
 const UNIQUE_VIOLATION = '23505'
 
 /** Exact codes, then classes of two characters. */
@@ -70,6 +74,8 @@ const SQLSTATES: Readonly<Record<string, Meaning>> = {
     code: 'VALUE_UNREPRESENTABLE',
     hint: 'A CHECK constraint that somebody added to the target table refuses a row.',
   },
+  '0A000': CANNOT_FOLLOW,
+  '42P16': CANNOT_FOLLOW,
   '2BP01': {
     code: 'DESTINATION_FAILED',
     hint: 'Something at the target (a view, a function, a foreign key) depends on a column or a key that the stream no longer has as it was: drop it, and create it again after the run.',

@@ -121,7 +121,7 @@ export function formatGone(live: string, from: string, key: readonly string[]): 
 export function formatLive(columns: ReadonlySet<string>, runAt: Date | null): string {
   const conditions = [
     ...(columns.has(DELETED_AT) ? [`${quoteIdent(DELETED_AT)} IS NULL`] : []),
-    ...(runAt === null ? [] : [`${quoteIdent(RUN_AT)} = ${instant(runAt)}`]),
+    ...(runAt === null ? [] : [`${quoteIdent(RUN_AT)} OPERATOR(pg_catalog.=) ${instant(runAt)}`]),
   ]
   return conditions.length === 0 ? 'true' : conditions.join(' AND ')
 }

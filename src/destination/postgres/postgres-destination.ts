@@ -339,8 +339,9 @@ class PostgresDestination implements Destination {
       for (const writer of [...this.#writers]) await writer.abort()
       await this.#queue
       const control = this.#control?.lost.aborted === false ? this.#control : null
-      // Of a run that was interrupted the connection may be gone; that it is over is told all the same.
-      this.#control = control ?? (await this.#connect(undefined).catch(() => null))
+      // That a run is over is told also where its interruption took the connection.
+      const again = control === null && run.signal?.aborted === true
+      this.#control = again ? await this.#connect(undefined).catch(() => null) : control
       await run.lease.release(this.#control)
     } catch (error) {
       throw this.#failure('closing', error)

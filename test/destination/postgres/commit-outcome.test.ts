@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { askUntilAnswered } from '../../../src/destination/postgres/commit-outcome.js'
+import { askUntilAnswered, settleCommit } from '../../../src/destination/postgres/commit-outcome.js'
 import { TrunklineError } from '../../../src/model/error.js'
 
 /** Fails so many times, then answers. */
@@ -29,4 +29,20 @@ test('asking ends with the last failure when time is up, at once where it can ne
   const reason = new Error('stopped')
   stop.abort(reason)
   await expect(asking).rejects.toBe(reason)
+})
+
+test('a commit whose answer was lost took place, did not, or leaves the stream to the next run', async () => {
+  const lost = new TrunklineError('CONNECTION_LOST', 'x')
+  await settleCommit('public.t', lost, () => Promise.resolve(true))
+  await expect(settleCommit('public.t', lost, () => Promise.resolve(false))).rejects.toBe(lost)
+  await expect(
+    settleCommit('public.t', lost, () => Promise.reject(new TrunklineError('CONNECT_FAILED', 'x'))),
+  ).rejects.toMatchObject({
+    code: 'DESTINATION_UNREACHABLE',
+    retry: 'never',
+    context: { stream: 'public.t' },
+  })
+  // What the server refused needs no asking.
+  const refused = new TrunklineError('QUERY_FAILED', 'x')
+  await expect(settleCommit('public.t', refused, () => Promise.resolve(true))).rejects.toBe(refused)
 })

@@ -12,7 +12,7 @@ const PATIENTLY = { timeout: 30_000 }
 /** Few rows on many pages: large enough to be read in parts. */
 const BIG = `
   CREATE TABLE big (id bigint PRIMARY KEY, v integer NOT NULL, pad text NOT NULL) WITH (fillfactor = 10);
-  INSERT INTO big SELECT g, 0, repeat('x', 200) || g FROM generate_series(1, 20000) g`
+  INSERT INTO big SELECT g, 0, repeat('x', 700) || g FROM generate_series(1, 7000) g`
 const QUICK = { firstRetryDelayMs: 50, maxRetryDelayMs: 400 }
 
 onNewestServer('A run into PostgreSQL that is interrupted', (server) => {
