@@ -1,8 +1,8 @@
 /** How a run shows while it goes on: bars on a terminal, lines elsewhere, events for programs (and bars for whoever
- * looks on), nothing with -q. */
+ * looks on), nothing with -q but what went wrong. */
 import { EVENT_VERSION, type ProgressEvent } from '../model/report.js'
 import { escapeJson } from './escape.js'
-import { describeEvent } from './event-lines.js'
+import { describeEvent, describeStream } from './event-lines.js'
 import { formatBytes, formatCount, formatNoun, formatSeconds } from './format.js'
 import { createBars } from './progress-bars.js'
 import { addEvent, createProgressState, totalsOf } from './progress-state.js'
@@ -55,10 +55,16 @@ export function formatEvent(event: object): string {
   return `${escapeJson(JSON.stringify({ v: EVENT_VERSION, ...event }))}\n`
 }
 
+/** Without a word on what failed nobody could tell why a run by cron ended with another code than 0. */
 function createQuietView(terminal: Terminal): ProgressView {
   return {
     start: () => undefined,
-    onProgress: () => undefined,
+    onProgress: (event) => {
+      if (event.kind !== 'stream_finished') return
+      const { outcome, verified } = event.report
+      if (outcome === 'failed' || verified?.equal === false)
+        terminal.note(describeStream(event.report, terminal))
+    },
     note: (line) => {
       terminal.note(line)
     },

@@ -110,6 +110,10 @@ describe('trunkline sync', () => {
     expect(stderr).toContain('PERMISSION_DENIED')
     expect(stderr).toContain('✓ public.orders')
     expect(code).toBe(3)
+    const quiet = await runCli(['sync', role.url, 'some.duckdb', '-q'], { cwd })
+    expect(quiet.stderr).toMatch(/^✗ public\.notes: .*PERMISSION_DENIED/)
+    expect(quiet.stderr).not.toContain('public.orders')
+    expect(quiet.code).toBe(3)
   })
 
   test('reads trunkline.yaml of the working directory, with .env beside it', async () => {

@@ -1,5 +1,3 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { TrunklineError, connect, rows, sync } from '../../src/index.js'
@@ -7,6 +5,7 @@ import type { ProgressEvent } from '../../src/index.js'
 import { startServer } from '../server/servers.js'
 import type { SpecialServer, TestDatabase } from '../server/servers.js'
 import { makeExampleShop } from './example-shop.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 let server: SpecialServer
 let database: TestDatabase
@@ -22,7 +21,7 @@ beforeAll(async () => {
   await database.sql(
     `CREATE ROLE guarded LOGIN PASSWORD 'token-1'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO guarded`,
   )
-  folder = mkdtempSync(join(tmpdir(), 'trunkline-library-'))
+  folder = makeTemporaryFolder('library')
 })
 afterAll(() => server.close())
 
