@@ -30,7 +30,13 @@ export async function printRunResult(
     `${escapeText(report.sync)} → ${escapeText(destination.description)}: ${parts.join(', ')}\n`,
   )
   const query = await findExampleQuery(report, destination)
-  if (query !== null) await terminal.out(`${escapeText(query)}\n`)
+  if (query !== null) await terminal.out(`${linesOf(query).map(escapeText).join('\n')}\n`)
+}
+
+/** A command of the reader's shell (`.read …`) is a line before the query; any other break of a line is one in a name. */
+function linesOf(query: string): readonly string[] {
+  const end = query.startsWith('.') ? query.indexOf('\n') : -1
+  return end === -1 ? [query] : [query.slice(0, end), query.slice(end + 1)]
 }
 
 /** About the stream with the most rows: the one a person wants to look at. */

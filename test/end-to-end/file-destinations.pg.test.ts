@@ -43,8 +43,9 @@ onNewestServer('a sync into files', (server) => {
       expect(await queryFiles('SELECT count(*), sum(id) FROM public.orders', { views })).toEqual([
         [1000n, 500500n],
       ])
-      const query = stdout.trimEnd().split('\n').at(-1) ?? ''
-      expect(await queryFiles(query)).toHaveLength(1000)
+      const [read, query = ''] = stdout.trimEnd().split('\n').slice(-2)
+      expect(read).toBe(`.read ${views}`)
+      expect(await queryFiles(query, { views })).toHaveLength(1000)
     },
   )
 

@@ -325,6 +325,32 @@ describe('uploading', () => {
     expect(server.objects.has('a')).toBe(false)
   })
 
+  test('an end that is answered as done, with an error in the answer, is none', async () => {
+    const body = '<Error><Code>InternalError</Code><Message>sorry</Message></Error>'
+    const change = (): Answer => {
+      server.objects.delete('a')
+      return { status: 200, body }
+    }
+    server.inject({ on: 'CompleteUpload', trouble: { kind: 'answer', change }, times: 9 })
+    const file = await store.create('a')
+    await file.write([content])
+    await expect(file.finish()).rejects.toMatchObject({ name: 'TrunklineError', area: 'destination' })
+    await file.abort()
+  })
+
+  test('a list that is cut off is not taken for a whole one', async () => {
+    const change = ({ status, body = '' }: Answer): Answer => ({
+      status,
+      body: String(body).replace('<IsTruncated>false', '<IsTruncated>true'),
+    })
+    await store.put('b', content)
+    server.inject({ on: 'ListObjects', trouble: { kind: 'answer', change } })
+    const listing = (async () => {
+      for await (const { path } of store.list('')) expect(path).toBe('b')
+    })()
+    await expect(listing).rejects.toMatchObject({ code: 'DESTINATION_INVALID' })
+  })
+
   test('a store that is gone does not keep an abort', async () => {
     const file = await store.create('a')
     await file.write([content])

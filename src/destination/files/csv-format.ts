@@ -38,9 +38,18 @@ function formOf({ header, delimiter, quote, nullText }: CsvOptions, compression:
   return stated.length === 0 ? 'csv' : `csv?${stated.join('&')}`
 }
 
-/** Where there are names that DuckDB takes as they are: a file that lacks a column has no value of it. */
+/**
+ * Where there are names that DuckDB takes as they are, and that are the same in all files, whether or not formulas were disarmed: a
+ * file that lacks a column has no value of it.
+ */
 function isByName(fields: readonly Field[], { header }: CsvOptions): boolean {
-  return header && fields.every(({ name }) => name !== '' && name.trim() === name)
+  return (
+    header &&
+    fields.every(({ name }) => {
+      const disarmed = headerText(name, { ...CSV_DEFAULTS, formulas: 'escape' })
+      return name !== '' && name.trim() === name && disarmed === name
+    })
+  )
 }
 
 function csvLosses(fields: readonly Field[], { formulas }: CsvOptions): readonly string[] {
@@ -67,7 +76,7 @@ function scanCsv(
   { csv, compression }: { readonly csv: CsvOptions; readonly compression: string },
 ): string {
   const byName = isByName(fields, csv)
-  const names = fields.map(({ name }, index) => (byName ? headerText(name, csv) : `c${index}`))
+  const names = fields.map(({ name }, index) => (byName ? name : `c${index}`))
   const columns = names.map((name) => `${quoteText(name)}: 'VARCHAR'`)
   const shape = byName
     ? 'header = true, union_by_name = true, all_varchar = true'

@@ -57,8 +57,6 @@ const DEFAULT_LIMITS: FileLimits = {
 }
 /** DuckDB takes longer names than any system of files does; folders of long ones end with a digest. */
 const MAX_NAME_BYTES = 1000
-/** Of a table that is so many files, an example query names the views instead of them. */
-const MAX_FILES_IN_EXAMPLE = 3
 /** The listings name all tables, so of many tables they are not written after each commit. */
 const LISTED_AFTER_TABLES = 16
 
@@ -316,12 +314,12 @@ class FilesDestination implements Destination {
     const entry = this.#log.ledger.owners.get(tableKey(table)) ?? null
     const files = entry?.files.map((file) => file.path) ?? []
     const scan = entry === null ? null : scanFiles({ format, store }, entry.fields, files)
-    if (scan !== null && (files.length <= MAX_FILES_IN_EXAMPLE || store.folder === undefined))
-      return `FROM ${scan}`
-    if (scan !== null)
-      return `.read ${store.locate(VIEWS_FILE)}\nFROM ${formatName(table.schema)}.${formatName(table.name)}`
     // What is no SQL is a list of files for whoever reads such.
-    return `${store.locate(LISTING_FILE)}: ${table.schema}.${table.name}`
+    if (scan === null) return `${store.locate(LISTING_FILE)}: ${table.schema}.${table.name}`
+    // The shell of DuckDB reads commands from files of this machine only.
+    if (store.folder === undefined) return `FROM ${scan}`
+    const views = quoteArgument(store.locate(VIEWS_FILE))
+    return `.read ${views}\nFROM ${formatName(table.schema)}.${formatName(table.name)}`
   }
 
   async readState(sync: string | null): Promise<readonly SyncState[]> {
@@ -466,4 +464,10 @@ function hasField(fields: readonly Field[], column: string): boolean {
 
 function formatName(name: string): string {
   return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+}
+
+/** For a command of DuckDB's shell. */
+function quoteArgument(text: string): string {
+  if (/^[\w./-]+$/.test(text)) return text
+  return text.includes("'") ? `"${text.replaceAll(/["\\]/g, '\\$&')}"` : `'${text}'`
 }

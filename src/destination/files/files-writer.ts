@@ -10,7 +10,13 @@ import type { VerifyResult } from '../../model/report.js'
 import type { ReconcileResult, SchemaChange, StreamLanding, StreamWriter } from '../contract.js'
 import { writerClosed } from '../refusals.js'
 import { RUN_AT_FIELD, addInstant } from './dated-batch.js'
-import { assertAllPresent, assertNoneMissing, mergeFields, placesInTable } from './landed-fields.js'
+import {
+  assertAllPresent,
+  assertNoneMissing,
+  comesTooLate,
+  mergeFields,
+  placesInTable,
+} from './landed-fields.js'
 import type { SavedFile, StreamEntry } from './manifest.js'
 import type { TableOutput } from './table-output.js'
 
@@ -164,8 +170,12 @@ export class FilesWriter implements StreamWriter {
     const { present, isByPlace, openOutput } = this.#context
     const fields = this.#fileFields()
     if (present === null) return openOutput(fields, 0)
-    if (isByPlace(mergeFields(present.fields, fields)))
+    if (isByPlace(mergeFields(present.fields, fields))) {
+      // Files that were told by name until now may lack columns.
+      const late = isByPlace(present.fields) ? undefined : fields.find((field) => isByPlace([field]))
+      if (late !== undefined) throw comesTooLate(this.#landing, late)
       assertNoneMissing(this.#landing, fields, present.fields)
+    }
     const places = placesInTable(present.fields, fields)
     this.#places = places.every((place, index) => place === index) ? null : places
     const written = this.#finished.reduce((sum, { files }) => sum + files.length, 0)

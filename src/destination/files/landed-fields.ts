@@ -73,6 +73,11 @@ export function assertNoneMissing(
   throw differs(landing, missing.name, why)
 }
 
+/** With a name by which no reader finds it: all values of the table would be told by their place from now on. */
+export function comesTooLate(landing: StreamLanding, { name }: Field): TrunklineError {
+  return differs(landing, name, 'is new, and has a name that readers do not find in a header')
+}
+
 /** Which fields of a file come first, second, …, so that they stand in the order of the table: its own, then new ones. */
 export function placesInTable(table: readonly Field[], file: readonly Field[]): readonly number[] {
   const places = new Map(table.map(({ name }, index) => [foldName(name), index]))

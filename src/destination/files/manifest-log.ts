@@ -199,8 +199,9 @@ export class ManifestLog {
   async #findNewest(after: string | undefined): Promise<string | null> {
     let newest: string | null = null
     const options = after === undefined ? {} : { after }
+    // In whatever order, and from wherever on, they come.
     for await (const { path } of this.#store.list(MANIFEST_FOLDER, options)) {
-      if (seqOfPath(path) !== null) newest = path
+      if (seqOfPath(path) !== null && path > (newest ?? after ?? '')) newest = path
     }
     return newest
   }

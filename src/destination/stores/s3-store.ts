@@ -122,6 +122,15 @@ async function orAborted(work: Promise<unknown>, signal: AbortSignal | undefined
   })
 }
 
+/** What is not listed would be taken for not there. */
+function cutList(bucket: S3Bucket): TrunklineError {
+  return new TrunklineError(
+    'DESTINATION_INVALID',
+    `${bucket.url}: the store cuts its list of files off, and does not say how to go on.`,
+    { hint: 'Check ?endpoint=: it must be a store with ListObjectsV2 of the S3 API.' },
+  )
+}
+
 /** On another machine, where anybody between can read along. */
 function isReadableByOthers(endpoint: string | null): boolean {
   if (endpoint === null || !endpoint.startsWith('http://')) return false
@@ -166,5 +175,6 @@ async function* list(
       yield { path, bytes: Size ?? 0, modifiedAt: LastModified ?? new Date(0) }
     }
     token = page.IsTruncated === true ? page.NextContinuationToken : undefined
+    if (page.IsTruncated === true && token === undefined) throw cutList(bucket)
   } while (token !== undefined)
 }

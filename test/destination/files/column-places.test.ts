@@ -1,6 +1,7 @@
 /** Files in which a value is told by its place in a row: CSV without a header. Columns come, go and change places; no value does. */
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createCsvFormat } from '../../../src/destination/files/csv-format.js'
+import type { FileFormat } from '../../../src/destination/files/file-format.js'
 import type { Field } from '../../../src/model/column-type.js'
 import { ID, NOTE, inRun, landingOf, makeCheckpoint, runOf } from '../../../src/testing/landings.js'
 import { makeBatch } from '../../../src/testing/make-batch.js'
@@ -21,11 +22,12 @@ interface Addition {
   readonly added?: readonly Field[]
   readonly row: readonly Plain[]
   readonly runAt?: Date
+  readonly format?: FileFormat
 }
 
 let runSeq = 0
-async function append({ fields, added = [], row, runAt }: Addition): Promise<void> {
-  const destination = place.create()
+async function append({ fields, added = [], row, runAt, format }: Addition): Promise<void> {
+  const destination = place.create(format === undefined ? {} : { format })
   await inRun(destination, runOf(), async () => {
     const writer = await destination.begin(
       landingOf({
@@ -91,6 +93,27 @@ it('a column that does not come any more is refused, as the next one would take 
     [1, 'a', 'Oslo', '0010'],
     [2, null, 'Bonn', '53111'],
   ])
+})
+
+it('a name that no reader finds in a header is told by its place, whatever is done to formulas, and does not come later', async () => {
+  const sum: Field = { name: '=sum', type: { kind: 'text' }, nullable: true }
+  await place.remove()
+  place = await makeFilesPlace(await createCsvFormat({}))
+  await append({ fields: [ID, sum], row: [1, 'kept'] })
+  const format = await createCsvFormat({ formulas: 'escape' })
+  await append({ fields: [ID, sum], row: [2, 'escaped'], format })
+  expect(await place.query('SELECT id, "=sum" FROM public.orders ORDER BY id')).toEqual([
+    [1, 'kept'],
+    [2, 'escaped'],
+  ])
+  await place.remove()
+  place = await makeFilesPlace(await createCsvFormat({}))
+  runSeq = 0
+  await append({ fields: [ID], row: [1] })
+  await expect(append({ fields: [ID, sum], added: [sum], row: [2, 'x'] })).rejects.toMatchObject({
+    code: 'DESTINATION_FAILED',
+    message: expect.stringContaining('the column =sum') as string,
+  })
 })
 
 it.each(['true', 'false'])('a row of one column without a value is a row (header=%s)', async (header) => {
