@@ -48,6 +48,8 @@ const SPLITS_PER_READER = 4
 const MOST_LAST_PIECES = 4
 /** So that little is read again after an interruption. */
 const MIN_SPLITS = 16
+/** Nobody keeps rows that pass undecoded as batches: little of them is on its way, and the other server begins and ends soon after us. */
+const UNDECODED_BATCH_BYTES = MIB
 /** A checkpoint lists the splits that are done. */
 const MAX_SPLITS = 2000
 /** Of a segment: each COPY is planned and dispatched by itself, and takes a slot of the resource queue. */
@@ -93,7 +95,8 @@ export function planSplits(read: StreamRead, options: PlanOptions): readonly Spl
     selectSql: selectSql(read, range, options.serverVersion),
     columns: decoded,
     maxFieldBytes: limits.maxFieldBytes,
-    batchBytes: limits.batchBytes,
+    batchBytes:
+      read.undecoded === true ? Math.min(limits.batchBytes, UNDECODED_BATCH_BYTES) : limits.batchBytes,
     batchRows: limits.batchRows,
     stallTimeoutMs: limits.stallTimeoutMs,
     maxReadBytesPerSecond: limits.maxReadBytesPerSecond,

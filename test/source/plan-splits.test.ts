@@ -121,6 +121,13 @@ test('blocks of the server of another size make other bounds', () => {
   expect(plan(tableOf([2048 * MIB]), { blockSize: 32768 })[1]?.range).toMatchObject({ from: 2048, to: 4096 })
 })
 
+test('rows that pass undecoded come in smaller batches', () => {
+  expect(plan(tableOf([MIB]))[0]?.batchBytes).toBe(8 * MIB)
+  expect(plan(tableOf([MIB]), {}, { undecoded: true })[0]?.batchBytes).toBe(MIB)
+  const limits = { ...DEFAULT_LIMITS, batchBytes: 1000 }
+  expect(plan(tableOf([MIB]), {}, { undecoded: true, limits })[0]?.batchBytes).toBe(1000)
+})
+
 test('ranges that are given are the splits', () => {
   const ranges: SplitRange[] = [
     { kind: 'blocks', leaf: 7, from: 5, to: null },

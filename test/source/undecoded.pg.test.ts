@@ -74,7 +74,7 @@ onEachServer('rows that are not decoded', (server) => {
           const batches = await read({ method, readers, limits })
           expect(batches.reduce((sum, { rowCount }) => sum + rowCount, 0)).toBe(3001)
           expect(bytesOf(batches).equals(rows), `${method}, ${readers} readers`).toBe(true)
-          expect(batches.length > 1).toBe('batchBytes' in limits || 'batchRows' in limits)
+          expect(batches.length).toBeGreaterThan('batchBytes' in limits || 'batchRows' in limits ? 4 : 0)
         }
       }
     }
