@@ -7,8 +7,8 @@ import { keyDuplicate } from '../refusals.js'
 import { advanceIdentities } from './identities.js'
 import { RUN_AT, formatCarry, formatLooseness, type Carry, type OwnColumn } from './landing-sql.js'
 import { ensureSchema, quoteTable } from './state-layout.js'
-import { type Replaced, swapIn } from './swap.js'
-import { isTheirs } from './target-table.js'
+import { swapIn } from './swap.js'
+import { isTheirs, type MadeParts, type PresentTable } from './target-table.js'
 import type { TargetColumn } from './target-types.js'
 
 export interface LoadedGeneration {
@@ -20,6 +20,15 @@ export interface LoadedGeneration {
   readonly signal: AbortSignal | undefined
 }
 
+/** What is there under the name. */
+interface Replaced {
+  readonly present: PresentTable | null
+  /** It is an earlier generation of the stream. */
+  readonly ours: boolean
+  /** What we have made of it; null where it is not known, or the table is taken over. */
+  readonly made: MadeParts | null
+}
+
 /**
  * Key, indexes and statistics are made, then the generation takes its place: inside the caller's transaction.
  * @throws KEY_DUPLICATE, LOCK_TIMEOUT
@@ -27,7 +36,7 @@ export interface LoadedGeneration {
 export async function finishGeneration(
   connection: Connection,
   { landing, table, columns, own, signal }: LoadedGeneration,
-  { present, ours, made }: Replaced & { readonly ours: boolean },
+  { present, ours, made }: Replaced,
 ): Promise<void> {
   const { key, deletes, origin } = landing
   const name = quoteTable(table)
@@ -50,8 +59,8 @@ export async function finishGeneration(
   const kept = [...(present?.columns.keys() ?? [])].filter(
     (column) => !landed.has(column) && isTheirs(column, present, made),
   )
-  const generation = { landing, table, columns, ownColumns, primaryKey, kept, signal }
-  await swapIn(connection, generation, { present, made })
+  const generation = { landing, table, columns, ownColumns, primaryKey, kept, before: made, signal }
+  await swapIn(connection, generation, present)
 }
 
 /**

@@ -165,6 +165,15 @@ export function uniqueRefused(stream: string, index: string | undefined, cause?:
   )
 }
 
+/** Somebody gave the present table a primary key, and the stream has another, or rows that it does not go with. */
+export function keyStandsInTheWay({ stream, table }: StreamLanding, key: string): TrunklineError {
+  return new TrunklineError(
+    'DESTINATION_FAILED',
+    `${stream}: the primary key ${key} that somebody added to ${formatTable(table)} does not go with the new rows, or with the key of the stream.`,
+    { hint: 'Drop it at the target, or make it a unique index.', context: { stream } },
+  )
+}
+
 /** An index of the present table cannot be made over the new rows: a column has another type, or a value is too long for it. */
 export function indexRefused(stream: string, index: string, cause: unknown): TrunklineError {
   const words = cause instanceof Error ? cause.message : String(cause)

@@ -13,10 +13,10 @@ import {
   formatInsert,
   formatUpsert,
 } from './landing-sql.js'
-import { rowsKeptBack } from './refusals.js'
+import { keyStandsInTheWay, rowsKeptBack } from './refusals.js'
 import { quoteOnly, quoteTable } from './state-layout.js'
 import { executeWithShortWaits } from './table-lock.js'
-import type { PresentColumn, PresentTable } from './target-table.js'
+import type { MadeParts, PresentColumn, PresentTable } from './target-table.js'
 import { readTable } from './target-table.js'
 import type { TargetColumn } from './target-types.js'
 import { executeForTriggers } from './write-session.js'
@@ -32,6 +32,8 @@ export interface Generation {
   readonly primaryKey: readonly string[] | null
   /** Columns of the present table that somebody else added: they are never dropped. */
   readonly kept: readonly string[]
+  /** What we had made of the present table; null where it is not known, or the table is taken over. */
+  readonly before: MadeParts | null
   /** Ends what waits for locks. */
   readonly signal: AbortSignal | undefined
 }
@@ -54,7 +56,7 @@ export async function replaceInPlace(
   // As it was made, and not as the fields say: rows that were carried over may lack values.
   const wanted = await columnsOf(connection, table)
   const kept = await settlePrimaryKey(connection, generation, { present, wanted })
-  await alignColumns(connection, generation, { present, wanted })
+  await alignColumns(connection, generation, { present, wanted, strict: kept ?? [] })
   // What was made of another type may have taken its indexes along.
   const aligned = await readTable(connection, landing.table)
   if (aligned === null) throw new Error('the table that rows go to is gone')
@@ -127,12 +129,17 @@ async function readPrimaryKey(connection: Connection, { oid }: PresentTable): Pr
  */
 async function settlePrimaryKey(
   connection: Connection,
-  { landing, table, primaryKey, signal }: Generation,
+  generation: Generation,
   { present, wanted }: Alignment,
 ): Promise<readonly string[] | null> {
+  const { landing, table, primaryKey, before, kept, signal } = generation
   const key = await readPrimaryKey(connection, present)
   if (key === null) return null
   if (primaryKey !== null && sameNames(key.columns, primaryKey)) return key.columns
+  const isGone = key.columns.some((name) => !wanted.has(name) && !kept.includes(name))
+  if (before !== null && !isGone && !sameNames(before.primaryKey ?? [], key.columns)) {
+    return keepTheirKey(connection, generation, { key, wanted })
+  }
   const isComplete = key.columns.every((name) => wanted.get(name)?.notNull === true)
   const mayStay = isComplete && (primaryKey === null || present.kind === 'p')
   if (mayStay) {
@@ -148,6 +155,23 @@ async function settlePrimaryKey(
   return null
 }
 
+/** A primary key that somebody else made stays, or nothing is done. As {@link settlePrimaryKey}. @throws DESTINATION_FAILED */
+async function keepTheirKey(
+  connection: Connection,
+  { landing, table, primaryKey }: Generation,
+  { key, wanted }: { readonly key: PrimaryKey; readonly wanted: Columns },
+): Promise<readonly string[] | null> {
+  if (primaryKey !== null) throw keyStandsInTheWay(landing, key.name)
+  if (!key.columns.every((name) => wanted.has(name))) return null
+  const isNull = key.columns.map((name) => `${quoteIdent(name)} IS NULL`).join(' OR ')
+  const misfits = await connection.query(
+    `(SELECT 1 FROM ${quoteTable(table)} WHERE ${isNull} LIMIT 1)
+     UNION ALL (${formatDuplicates(quoteTable(table), key.columns)})`,
+  )
+  if (misfits.length > 0) throw keyStandsInTheWay(landing, key.name)
+  return key.columns
+}
+
 /**
  * Columns get the types and the nullability of those of the generation, missing ones are added, and those that are gone are dropped, but
  * for our own and those that somebody else added. What depends on a dropped one is told by the server.
@@ -155,7 +179,7 @@ async function settlePrimaryKey(
 async function alignColumns(
   connection: Connection,
   { landing, ownColumns, kept, signal }: Generation,
-  { present, wanted }: Alignment,
+  { present, wanted, strict }: Alignment & { readonly strict: readonly string[] },
 ): Promise<void> {
   const target = quoteTable(landing.table)
   const changes: string[] = []
@@ -166,7 +190,7 @@ async function alignColumns(
     if (isOurs || (column === undefined && kept.includes(name))) continue
     const quoted = quoteIdent(name)
     if (column === undefined) changes.push(`DROP COLUMN ${quoted}`)
-    else if (notNull && !column.notNull) {
+    else if (notNull && !column.notNull && !strict.includes(name)) {
       // An identity column takes no NULL.
       changes.push(`ALTER COLUMN ${quoted} DROP IDENTITY IF EXISTS`, `ALTER COLUMN ${quoted} DROP NOT NULL`)
     }

@@ -25,15 +25,8 @@ import {
   type PartPair,
   type TablePart,
 } from './table-parts.js'
-import type { MadeParts, PresentTable } from './target-table.js'
+import type { PresentTable } from './target-table.js'
 import { readTable } from './target-table.js'
-
-/** What is there under the name. */
-export interface Replaced {
-  readonly present: PresentTable | null
-  /** What we have made of it. */
-  readonly made: MadeParts | null
-}
 
 /**
  * Inside the caller's transaction, which holds nothing of the present table yet, or only reads it.
@@ -42,9 +35,9 @@ export interface Replaced {
 export async function swapIn(
   connection: Connection,
   generation: Generation,
-  { present, made: before }: Replaced,
+  present: PresentTable | null,
 ): Promise<void> {
-  const { landing, kept, signal } = generation
+  const { landing, kept, before, signal } = generation
   const { table } = landing
   if (present === null) {
     await moveIn(connection, generation, [])

@@ -149,17 +149,29 @@ onNewestServer('What somebody does to a table that Trunkline made', (server) => 
     expect(await target.sql('SELECT FROM orders WHERE shown IS NOT NULL')).toHaveLength(3)
   })
 
-  test('by making it a primary key stays', async () => {
-    await source.sql('ALTER TABLE orders DROP CONSTRAINT orders_pkey')
+  test('by giving it a primary key stays, also where the source has none, or rows that it does not go with', async () => {
+    await source.sql('ALTER TABLE orders DROP CONSTRAINT orders_pkey, ALTER COLUMN id DROP NOT NULL')
     await syncOnce(source, target, FULL)
     await target.sql('ALTER TABLE orders ADD CONSTRAINT mine PRIMARY KEY (id)')
+    const keys = (): Promise<unknown> =>
+      target.sql(`SELECT conname FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype = 'p'`)
     await source.sql(`INSERT INTO orders VALUES (4, 'new')`)
     await syncOnce(source, target, FULL)
     expect(await rowsOf(target, 'orders')).toEqual(await rowsOf(source, 'orders'))
-    const keys = await target.sql(
-      `SELECT conname FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype = 'p'`,
-    )
-    expect(keys).toEqual([{ conname: 'mine' }])
+    expect(await keys()).toEqual([{ conname: 'mine' }])
+    for (const misfit of [
+      `INSERT INTO orders VALUES (NULL, 'none')`,
+      'UPDATE orders SET id = 5 WHERE id IS NULL OR id = 4',
+    ]) {
+      await source.sql(misfit)
+      const report = await trySync(source, target, FULL)
+      expect(streamOf(report, 'public.orders').error).toMatchObject({
+        code: 'DESTINATION_FAILED',
+        message: expect.stringContaining('the primary key mine') as string,
+      })
+      expect(await rowsOf(target, 'orders')).toHaveLength(4)
+    }
+    expect(await keys()).toEqual([{ conname: 'mine' }])
   })
 })
 
