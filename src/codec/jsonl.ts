@@ -9,6 +9,7 @@
 import type { Batch } from '../batch/batch.js'
 import { formatFloat } from '../batch/format-float.js'
 import { unreachable, type ColumnType, type Field } from '../model/column-type.js'
+import { backslashEscape } from './text/backslash.js'
 import { boundedCell, escapedCell, jsonArrayCell, type EscapeBytes, type Escaping } from './text/cells.js'
 import { writeAscii } from './text/digits.js'
 import { createRowEncoder, type Cell, type RowEncoder } from './text/row-encoder.js'
@@ -84,30 +85,6 @@ function floatCell(batch: Batch, index: number, { bits }: Extract<ColumnType, { 
   return { write, most: (_, count) => count * MOST_BYTES }
 }
 
-const BACKSLASH = 0x5c
-const CONTROL = 1
-/** By byte: the letter behind the backslash, {@link CONTROL} for `\u00…`, 0 where nothing is needed. */
-const ESCAPES = new Uint8Array(256).fill(CONTROL, 0, 0x20)
-for (const [byte, letter] of ['\bb', '\ff', '\nn', '\rr', '\tt', '""', '\\\\']) {
-  ESCAPES[byte!.charCodeAt(0)] = letter!.charCodeAt(0)
-}
-
-const escapeText: EscapeBytes = (source, from, to, target, at) => {
-  for (let index = from; index < to; index++) {
-    const byte = source[index]!
-    const letter = ESCAPES[byte]!
-    if (letter === 0) target[at++] = byte
-    else {
-      target[at++] = BACKSLASH
-      if (letter === CONTROL) {
-        at = writeAscii(target, at, 'u00')
-        at = writeHex(target, at, source, { from: index, to: index + 1 })
-      } else target[at++] = letter
-    }
-  }
-  return at
-}
-
 /** A line break can only stand between the parts of a document: inside its strings it is escaped. */
 const writeDocument: EscapeBytes = (source, from, to, target, at) => {
   for (let index = from; index < to; index++) {
@@ -119,7 +96,13 @@ const writeDocument: EscapeBytes = (source, from, to, target, at) => {
 
 const NOTHING = new Uint8Array(0)
 const QUOTES = utf8.encode('"')
-const TEXT: Escaping = { escape: escapeText, factor: 6, opening: QUOTES, closing: QUOTES }
+const SPACE = 0x20
+const TEXT: Escaping = {
+  escape: backslashEscape(['\bb', '\ff', '\nn', '\rr', '\tt', '""', '\\\\'], SPACE),
+  factor: 6,
+  opening: QUOTES,
+  closing: QUOTES,
+}
 const DOCUMENT: Escaping = { escape: writeDocument, factor: 1, opening: NOTHING, closing: NOTHING }
 const BYTES: Escaping = {
   escape: (source, from, to, target, at) => writeHex(target, at, source, { from, to }),

@@ -1,7 +1,3 @@
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { CompressionType, compressionRegistry, RecordBatchReader, tableFromIPC } from 'apache-arrow'
 import fc from 'fast-check'
 import { compressors } from 'hyparquet-compressors'
@@ -122,43 +118,3 @@ test('lists are record batches of apache-arrow, too, over the same memory', () =
     { numRuns: 60, seed: 5 },
   )
 })
-
-const python = spawnSync('python3', ['-c', 'import pyarrow'])
-
-test.skipIf(python.status !== 0)(
-  'pyarrow finds the file valid in every part (needs python3 with pyarrow)',
-  () => {
-    const folder = mkdtempSync(join(tmpdir(), 'trunkline-arrow-'))
-    try {
-      fc.assert(
-        fc.property(fc.array(randomBatches, { minLength: 20, maxLength: 20 }), (batches) => {
-          batches.forEach((batch, index) => {
-            writeFileSync(join(folder, `${index}.arrow`), encode([batch, batch], { framing: 'file' }))
-            writeFileSync(join(folder, `${index}.arrows`), encode([batch, batch], { framing: 'stream' }))
-          })
-          const { stdout, stderr } = spawnSync('python3', ['-c', PYTHON, folder, String(batches.length)], {
-            encoding: 'utf8',
-          })
-          expect(stderr).toBe('')
-          expect(JSON.parse(stdout)).toEqual(batches.map(({ rowCount }) => [2 * rowCount, 2 * rowCount]))
-        }),
-        { numRuns: 2, seed: 3 },
-      )
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
-  },
-)
-
-/** 24:00:00 is a time of PostgreSQL's and none of Arrow's: the one thing that a full validation may find. */
-const PYTHON = `
-import sys, json, pyarrow as pa, pyarrow.ipc as ipc
-def check(table):
-    for column in table.columns:
-        try: column.validate(full=True)
-        except pa.ArrowInvalid as error:
-            if 'time64[us] 86400000000' not in str(error): raise
-    return table.num_rows
-folder, count = sys.argv[1], int(sys.argv[2])
-print(json.dumps([[check(ipc.open_file(f'{folder}/{n}.arrow').read_all()), check(ipc.open_stream(f'{folder}/{n}.arrows').read_all())] for n in range(count)]))
-`

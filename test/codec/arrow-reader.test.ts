@@ -106,6 +106,12 @@ describe.each(['file', 'stream'] as const)('an Arrow %s', (framing) => {
     expect(await read(encode([whole(buildBatch(fields, []))], { framing }), { fields })).toEqual([])
   })
 
+  it('has the column whose name begins with a byte order mark', async () => {
+    const fields: readonly Field[] = [{ name: '\uFEFFid', type: { kind: 'int', bits: 32 }, nullable: true }]
+    const batch = buildBatch(fields, [[7]])
+    expect(rowsOf(await read(encode([whole(batch)], { framing }), { fields }))).toEqual([['7']])
+  })
+
   it('that was cut anywhere is an error', async () => {
     const fields = SAMPLE_FIELDS.slice(0, 3)
     const batch = buildBatch(fields, [[true, 1, null]])

@@ -1,16 +1,9 @@
-/**
- * What readers that are not ours find in a Parquet file, in one form for all of them: whole numbers, unscaled decimals, days and
- * microseconds as text; floats as text that tells −0 and NaN; texts and bytes in hexadecimal; intervals as `months/days/micros`.
- */
-import { execFile } from 'node:child_process'
-import { writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+/** What readers that are not ours find in a Parquet file. */
 import type { DuckDBConnection } from '@duckdb/node-api'
+import { tableFromIPC } from 'apache-arrow'
 import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
-import type { Batch } from '../../src/batch/batch.js'
-import { columnReader } from '../../src/batch/column-reader.js'
+import { readParquet } from 'parquet-wasm'
 import {
   DATE_INFINITY,
   TIMESTAMP_INFINITY,
@@ -18,44 +11,13 @@ import {
   type ElementType,
   type Field,
 } from '../../src/model/column-type.js'
+import { rowsOfApache } from './arrow-columns.js'
+import { canonicalFloat, canonicalNanos, canonicalValue, type Canonical } from './canonical-rows.js'
 
-export type Canonical = string | boolean | null | readonly Canonical[]
-
-export function expectedRows(batches: readonly Batch[]): Canonical[][] {
-  return batches.flatMap((batch) => {
-    const readers = batch.fields.map(({ type }, index) => {
-      const read = columnReader(batch, index)
-      return (row: number) => canonical(type, read(row))
-    })
-    return Array.from({ length: batch.rowCount }, (_, row) => readers.map((read) => read(row)))
-  })
+/** By arrow-rs, in WebAssembly: what it makes of the file it hands on as an Arrow stream. */
+export function readByArrowRs(bytes: Uint8Array, fields: readonly Field[]): Canonical[][] {
+  return rowsOfApache(tableFromIPC(readParquet(bytes).intoIPCStream()), fields)
 }
-
-/** `value` as batches store it. */
-function canonical(type: ColumnType, value: unknown): Canonical {
-  if (value === null || value === undefined) return null
-  switch (type.kind) {
-    case 'list':
-      return (value as unknown[]).map((element) => canonical(type.element, element))
-    case 'bool':
-      return value as boolean
-    case 'float':
-      return floatText(value as number)
-    case 'interval': {
-      const { months, days, micros } = value as { months: number; days: number; micros: bigint }
-      return `${months}/${days}/${micros}`
-    }
-    case 'text':
-    case 'json':
-    case 'uuid':
-    case 'binary':
-      return Buffer.from(value as Uint8Array).toString('hex')
-    default:
-      return (value as number | bigint).toString()
-  }
-}
-
-const floatText = (value: number): string => (Object.is(value, -0) ? '-0' : String(value))
 
 /** By hyparquet, which is told nothing of logical types: so it gives every value exactly as it is stored. */
 export async function readByHyparquet(bytes: Uint8Array, fields: readonly Field[]): Promise<Canonical[][]> {
@@ -75,15 +37,11 @@ function fromPhysical(type: ColumnType, value: unknown): Canonical {
   if (type.kind === 'list') {
     return Array.from(value as unknown[], (element) => fromPhysical(type.element, element))
   }
-  if (type.kind === 'timestamp' && type.unit === 'ns') {
-    const nanos = value as bigint
-    const infinite = nanos === TIMESTAMP_INFINITY || nanos === -TIMESTAMP_INFINITY
-    return String(infinite ? nanos : nanos / 1000n)
-  }
+  if (type.kind === 'timestamp' && type.unit === 'ns') return canonicalNanos(value as bigint)
   if (type.kind === 'decimal' && value instanceof Uint8Array) {
     return String(BigInt.asIntN(8 * value.length, BigInt(`0x${Buffer.from(value).toString('hex')}`)))
   }
-  return canonical(type, value)
+  return canonicalValue(type, value)
 }
 
 /** By DuckDB, as the types it takes the columns for. */
@@ -131,7 +89,7 @@ function fromDuckDbText(type: ElementType, text: string): Canonical {
   switch (type.kind) {
     case 'float': {
       const number = Number(text.replace('inf', 'Infinity').replace('nan', 'NaN'))
-      return floatText(type.bits === 32 ? Math.fround(number) : number)
+      return canonicalFloat(type.bits === 32 ? Math.fround(number) : number)
     }
     case 'decimal':
       return String(BigInt(text.replace('.', '')))
@@ -150,42 +108,4 @@ function fromDuckDbText(type: ElementType, text: string): Canonical {
     default:
       return text
   }
-}
-
-const run = promisify(execFile)
-const script = fileURLToPath(new URL('read-parquet.py', import.meta.url))
-export const PYTHON = process.env['TRUNKLINE_TEST_PYTHON'] ?? 'python3'
-
-/** Which of `pyarrow` and `polars` this machine's Python has. */
-export async function pythonReaders(): Promise<readonly string[]> {
-  const found: string[] = []
-  for (const name of ['pyarrow', 'polars']) {
-    const works = await run(PYTHON, ['-c', `import ${name}`]).then(
-      () => true,
-      () => false,
-    )
-    if (works) found.push(name)
-  }
-  return found
-}
-
-/** By pyarrow or polars, in a process of its own. `output`: a file for what it found. */
-export async function readByPython(
-  reader: string,
-  file: string,
-  fields: readonly Field[],
-): Promise<Canonical[][]> {
-  const plan = `${file}.fields.json`
-  await writeFile(plan, JSON.stringify(fields.map(({ name, type }) => ({ name, type }))))
-  const { stdout } = await run(PYTHON, [script, reader, file, plan], { maxBuffer: 1 << 30 })
-  const rows = JSON.parse(stdout) as unknown[][]
-  return rows.map((row) => row.map((value, index) => fromPython(fields[index]!.type, value)))
-}
-
-/** Floats come as the bytes of a double. */
-function fromPython(type: ColumnType, value: unknown): Canonical {
-  if (value === null) return null
-  if (type.kind === 'list') return (value as unknown[]).map((element) => fromPython(type.element, element))
-  if (type.kind === 'float') return floatText(Buffer.from(value as string, 'hex').readDoubleBE())
-  return value as string | boolean
 }

@@ -189,19 +189,42 @@ const names = fc
   .string({ unit: 'grapheme', minLength: 1, maxLength: 8 })
   .map((name) => name.replaceAll('\u0000', '0'))
 
-export const randomBatches: fc.Arbitrary<Batch> = fc
-  .uniqueArray(fc.record({ name: names, type: types, nullable: fc.constant(true) }), {
+const fieldsOf = (nullable: fc.Arbitrary<boolean>): fc.Arbitrary<readonly Field[]> =>
+  fc.uniqueArray(fc.record({ name: names, type: types, nullable }), {
     minLength: 1,
     maxLength: 6,
     selector: ({ name }) => name.normalize().toLowerCase().toUpperCase(),
   })
-  .chain((fields: readonly Field[]) =>
-    fc
-      .array(fc.tuple(...fields.map(({ type }) => fc.option(rowValues(type), { freq: 4 }))), {
-        maxLength: 12,
-      })
-      .map((rows) => buildBatch(fields, rows)),
-  )
+
+export const randomBatches: fc.Arbitrary<Batch> = fieldsOf(fc.constant(true)).chain((fields) =>
+  fc
+    .array(fc.tuple(...fields.map(({ type }) => fc.option(rowValues(type), { freq: 4 }))), { maxLength: 12 })
+    .map((rows) => buildBatch(fields, rows)),
+)
+
+export interface RandomTable {
+  readonly fields: readonly Field[]
+  readonly batches: readonly (readonly (readonly Value[])[])[]
+}
+
+/** Some fields cannot be null, and some have few values that come again and again. */
+export const randomTables: fc.Arbitrary<RandomTable> = fieldsOf(fc.boolean()).chain((fields) =>
+  fc.tuple(...fields.map(columnValues)).chain((columns) =>
+    fc.record({
+      fields: fc.constant(fields),
+      batches: fc.array(fc.array(fc.tuple(...columns), { maxLength: 60 }), { maxLength: 4 }),
+    }),
+  ),
+)
+
+/** Values of a column, of all there are or of a few. */
+function columnValues({ type, nullable }: Field): fc.Arbitrary<fc.Arbitrary<Value>> {
+  const any = rowValues(type)
+  const few = fc.array(any, { minLength: 1, maxLength: 4 }).map((values) => fc.constantFrom(...values))
+  return fc
+    .oneof(fc.constant(any), few)
+    .map((values): fc.Arbitrary<Value> => (nullable ? fc.option(values, { freq: 4 }) : values))
+}
 
 function rowValues(type: ColumnType): fc.Arbitrary<NonNullable<Value>> {
   if (type.kind !== 'list') return valuesOf(type)

@@ -1,4 +1,7 @@
-"""Prints the rows of a Parquet file as JSON, in the form of parquet-readers.ts: READER FILE FIELDS, READER pyarrow or polars."""
+"""Prints the rows of a file as JSON, in the form of canonical-rows.ts: READER FILE FIELDS, READER pyarrow or polars.
+
+The file is Parquet, an Arrow file or an Arrow stream, as its name ends in .parquet, .arrow or .arrows.
+"""
 import json
 import struct
 import sys
@@ -18,7 +21,9 @@ def plain(type, value):
     if kind == "float":
         return struct.pack(">d", value).hex()
     if kind == "interval":
-        return f"{value['months']}/{value['days']}/{value['micros']}"
+        if isinstance(value, dict):
+            return f"{value['months']}/{value['days']}/{value['micros']}"
+        return f"{value.months}/{value.days}/{value.nanoseconds // 1000}"
     if kind == "decimal":
         return str(int(Decimal(value).scaleb(type["scale"], WIDE)))
     if kind in ("text", "json"):
@@ -30,7 +35,8 @@ def plain(type, value):
 
 def read_pyarrow(file, fields):
     import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pyarrow.ipc
+    import pyarrow.parquet
 
     def stored(array, type):
         """Days and microseconds as whole numbers, which Python's own dates do not reach."""
@@ -49,9 +55,25 @@ def read_pyarrow(file, fields):
     def values(type, array):
         return [micros(type, plain(type, value)) for value in stored(array, type).to_pylist()]
 
-    table = pq.read_table(file)
+    def read():
+        if file.endswith(".parquet"):
+            return pyarrow.parquet.read_table(file)
+        if file.endswith(".arrow"):
+            return pyarrow.ipc.open_file(file).read_all()
+        return pyarrow.ipc.open_stream(file).read_all()
+
+    def validate(column):
+        """24:00:00 is a time of PostgreSQL's and none of Arrow's: the one thing that a full validation may find."""
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            if "time64[us] 86400000000" not in str(error):
+                raise
+
+    table = read()
     columns = []
     for index, field in enumerate(fields):
+        validate(table.column(index))
         chunks = table.column(index).chunks
         columns.append([value for chunk in chunks for value in values(field["type"], chunk)])
     return columns
@@ -68,7 +90,8 @@ def micros(type, value):
 def read_polars(file, fields):
     import polars as pl
 
-    frame = pl.read_parquet(file)
+    read = {"parquet": pl.read_parquet, "arrow": pl.read_ipc, "arrows": pl.read_ipc_stream}
+    frame = read[file.rsplit(".", 1)[1]](file)
 
     def stored(series, type):
         if type["kind"] == "list":

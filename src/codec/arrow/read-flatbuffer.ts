@@ -4,6 +4,8 @@
 export class MalformedArrow extends Error {}
 
 const TWO_32 = 2 ** 32
+/** A byte order mark is part of a name that begins with it. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 export class FlatTableView {
   readonly #view: DataView
@@ -44,7 +46,7 @@ export class FlatTableView {
     const vector = this.#vector(slot, 1)
     if (vector === null) return null
     const { buffer, byteOffset } = this.#view
-    return new TextDecoder().decode(new Uint8Array(buffer, byteOffset + vector.at, vector.count))
+    return utf8.decode(new Uint8Array(buffer, byteOffset + vector.at, vector.count))
   }
 
   /** None where the slot has none. */

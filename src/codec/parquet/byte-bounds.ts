@@ -4,6 +4,7 @@
  * Long ones are cut, to texts that are still texts: what is left of the least is below it, and of the greatest the last character is
  * raised by one, so that it is above. Where no character can be raised there are no bounds.
  */
+import { isUtf8 } from 'node:buffer'
 import type { Bounds } from './page-values.js'
 
 /** Bytes of a bound; readers compare the first ones, and every row group and column has two. */
@@ -95,9 +96,9 @@ function cut(value: Uint8Array, isText: boolean): Uint8Array {
   return value.subarray(0, end)
 }
 
-/** Something greater than all that begins so; null where there is nothing. */
+/** Something greater than all that begins so; null where there is nothing, or where a text is none. */
 function raise(value: Uint8Array, isText: boolean): Uint8Array | null {
-  if (isText) return raiseText(new TextDecoder().decode(value))
+  if (isText) return isUtf8(value) ? raiseText(utf8.decode(value)) : null
   let end = value.length
   while (end > 0 && value[end - 1] === 0xff) end--
   if (end === 0) return null
@@ -106,6 +107,8 @@ function raise(value: Uint8Array, isText: boolean): Uint8Array | null {
   return raised
 }
 
+/** A byte order mark is a character like another: without it the text would be another one. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 const LAST_CODE_POINT = 0x10ffff
 /** Code points that are no characters lie between these. */
 const SURROGATES = { first: 0xd800, next: 0xe000 } as const

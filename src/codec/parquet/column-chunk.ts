@@ -5,7 +5,6 @@
  * put back as they came, and the rest goes without: a chunk can begin with pages of indices and end with pages of values.
  */
 import type { Column } from '../../batch/batch.js'
-import { elementBatch, offsetsOf } from '../../batch/list-elements.js'
 import { countNulls, type RowRange } from '../../batch/row-range.js'
 import { TrunklineError } from '../../model/error.js'
 import type { Compress } from '../compression/compressor.js'
@@ -19,13 +18,17 @@ import { bytesOfRows, rowsForBytes } from './row-bytes.js'
 import type { Leaf } from './schema.js'
 import type { Scratch } from './scratch.js'
 import type { ThriftValue } from './thrift.js'
-import { FlatLevels, ListLevels } from './value-levels.js'
+import { FlatLevels, ListLevels, type PageLevels } from './value-levels.js'
 import { createWordLane } from './word-values.js'
 
 /** The page of a dictionary comes to this much at most, or to one value: what fits in a processor's cache. */
 const DICTIONARY_BYTES = 1024 * 1024
-/** A column keeps memory for so many pages of values. */
+/** A column keeps memory for so many pages of values, and a page of indices stands for no more: they may have to be put back. */
 const KEPT_PAGES = 4
+/** A page stands for no more bytes of values, however large pages are to be: the places of its values have 32 bits. */
+const MOST_VALUE_BYTES = 2 ** 30
+/** A page has no more levels: the lengths of runs have 32 bits, here and in readers. */
+const MOST_LEVELS = 2 ** 24
 
 export interface ChunkOptions {
   readonly compress: Compress
@@ -91,6 +94,8 @@ class Chunk<G extends Gathered> implements ColumnChunk {
   #pages: Uint8Array[] = []
   #pageBytes = 0
   #uncompressedBytes = 0
+  /** Of the values that the page in the making stands for, nulls included. */
+  #valueBytes = 0
   #levels = 0
   #nulls = 0
   #encodings = new Map<ValueEncoding, number>()
@@ -105,27 +110,52 @@ class Chunk<G extends Gathered> implements ColumnChunk {
   }
 
   get heldBytes(): number {
-    return this.#pageBytes + this.#openBytes + (this.#lane.dictionary?.bytes ?? 0)
+    const dictionaryBytes = this.#lane.dictionary?.bytes ?? 0
+    return this.#pageBytes + this.#openValueBytes + this.#openLevels.heldBytes + dictionaryBytes
   }
 
   /** Of the page in the making, as far as it goes. */
   get #openBytes(): number {
-    return this.#lane.store.bytes + 4 * this.#indexCount + this.#flat.bytes + this.#list.bytes
+    return this.#openValueBytes + this.#openLevels.bytes
+  }
+
+  get #openValueBytes(): number {
+    return this.#lane.store.bytes + 4 * this.#indexCount
   }
 
   append(rows: RowRange): void {
     const bytes = bytesOfRows(rows.batch, this.#leaf)
     const end = rows.start + rows.count
     for (let start = rows.start; start < end;) {
-      const room = this.#options.pageBytes - this.#openBytes
+      const room = Math.min(
+        this.#options.pageBytes - this.#openBytes,
+        this.#mostValueBytes - this.#valueBytes,
+      )
       const count = rowsForBytes(bytes, start, end, room)
       const part = { batch: rows.batch, start, count }
       if (this.#leaf.inList) this.#appendLists(part)
       else this.#appendRows(part)
-      if (this.#openBytes >= this.#options.pageBytes) this.#finishPage()
+      this.#valueBytes += bytes(start + count) - bytes(start)
+      if (this.#isPageFull) this.#finishPage()
       this.#options.scratch.release()
       start += count
     }
+  }
+
+  get #mostValueBytes(): number {
+    return Math.min(KEPT_PAGES * this.#options.pageBytes, MOST_VALUE_BYTES)
+  }
+
+  get #isPageFull(): boolean {
+    return (
+      this.#openBytes >= this.#options.pageBytes ||
+      this.#valueBytes >= this.#mostValueBytes ||
+      this.#openLevels.count >= MOST_LEVELS
+    )
+  }
+
+  get #openLevels(): PageLevels {
+    return this.#leaf.inList ? this.#list : this.#flat
   }
 
   #appendRows(rows: RowRange): void {
@@ -142,21 +172,14 @@ class Chunk<G extends Gathered> implements ColumnChunk {
     const { fieldIndex, maxDefinition } = this.#leaf
     const column = rows.batch.columns[fieldIndex]!
     if (maxDefinition === 2 && countNulls(rows, column) > 0) throw this.#unexpectedNull()
-    const batch = elementBatch(rows.batch, fieldIndex)
-    const ends = offsetsOf(rows.batch, fieldIndex)
-    const elements = batch.columns[0]!
-    const start = ends[rows.start]!
-    const values = { batch, start, count: ends[rows.start + rows.count]! - start }
-    const nullCount = countNulls(values, elements)
-    const levels = this.#list.append(
-      rows,
-      ends,
-      nullAt(rows.batch.buffer, column),
-      nullAt(batch.buffer, elements),
-    )
+    const before = this.#list.count
+    const elements = this.#list.append(rows, fieldIndex)
+    const levels = this.#list.count - before
+    const values = elements.batch.columns[0]!
+    const nullCount = countNulls(elements, values)
     this.#levels += levels
-    this.#nulls += levels - values.count + nullCount
-    this.#appendValues(values, elements, nullCount, rows.count)
+    this.#nulls += levels - elements.count + nullCount
+    this.#appendValues(elements, values, nullCount, rows.count)
   }
 
   #unexpectedNull(): TrunklineError {
@@ -218,7 +241,7 @@ class Chunk<G extends Gathered> implements ColumnChunk {
   }
 
   #finishPage(): void {
-    const levels = this.#leaf.inList ? this.#list : this.#flat
+    const levels = this.#openLevels
     const { scratch, compress } = this.#options
     const { encoding, pieces } = this.#encodeValues()
     const content = [...levels.encode(scratch.take), ...pieces]
@@ -227,6 +250,7 @@ class Chunk<G extends Gathered> implements ColumnChunk {
     this.#addPage(dataPageHeader(levels.count, encoding, bytes, body.length), body, bytes)
     this.#encodings.set(encoding, (this.#encodings.get(encoding) ?? 0) + 1)
     levels.clear()
+    this.#valueBytes = 0
     this.#indexCount = 0
     this.#lane.store.finishPage()
   }
@@ -249,7 +273,7 @@ class Chunk<G extends Gathered> implements ColumnChunk {
     const { dictionary, store } = this.#lane
     // Now it is known how many values there are. What is in pages cannot be taken back.
     if (this.#lookingUp && !this.#encodings.has('dictionary') && !this.#dictionaryPays(0)) this.#giveUp()
-    if (this.#flat.count > 0 || this.#list.count > 0) this.#finishPage()
+    if (this.#openLevels.count > 0) this.#finishPage()
     const dataPages = this.#pages
     const hasDictionary = this.#encodings.has('dictionary')
     let distinctCount: number | null = null
@@ -311,12 +335,6 @@ class Chunk<G extends Gathered> implements ColumnChunk {
     this.#nulls = 0
     this.#encodings = new Map()
   }
-}
-
-function nullAt(buffer: ArrayBuffer, { validity }: Column): (place: number) => boolean {
-  if (validity === null) return () => false
-  const bits = new Uint8Array(buffer, validity.offset, validity.length)
-  return (place) => ((bits[place >> 3]! >> (place & 7)) & 1) === 0
 }
 
 function lengthOf(pieces: readonly Uint8Array[]): number {

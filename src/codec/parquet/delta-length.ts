@@ -5,7 +5,8 @@
  * Lengths are DELTA_BINARY_PACKED, here always as one block of one miniblock:
  *   varint values in a block, varint miniblocks, varint values, zigzag first value,
  *   zigzag least difference, byte bits of a difference, (difference to the one before − least difference) each, in whole bytes
- * The block is a multiple of 128 values and is filled up with anything. Where all lengths are one, differences take no bits.
+ * The block is a multiple of 128 values and is filled up with zeros, so that equal rows are equal bytes. Where all lengths are one,
+ * differences take no bits.
  *
  * Measured with five texts like those of lineitem: 16 to 40 ns of processor time a row instead of 107 to 141 for writing them
  * PLAIN, length and bytes in turn (Node 20, busy machine).
@@ -99,5 +100,6 @@ export function packLengths(ends: Int32Array, takeMemory: TakeMemory): readonly 
     before = length + least
     end = next
   }
+  packed.fill(0, differences)
   return [Uint8Array.from(head), memory]
 }

@@ -8,12 +8,11 @@
  */
 import { bitsOf, countNulls, type RowRange } from '../../batch/row-range.js'
 import { deltaLengthValues } from './delta-length.js'
-import { bitWidth, encodeHybrid } from './hybrid.js'
-import { listLevels, MAX_REPETITION } from './list-levels.js'
 import { plainValues } from './plain-values.js'
 import { ENCODING, type Leaf } from './schema.js'
 import type { TakeMemory } from './scratch.js'
 import { encodeThrift, i32, struct } from './thrift.js'
+import { ListLevels } from './value-levels.js'
 import { pushVarint } from './varint.js'
 
 const DATA_PAGE = 0
@@ -36,18 +35,11 @@ export function encodeDataPage(rows: RowRange, leaf: Leaf, takeMemory: TakeMemor
 }
 
 function encodeListPage(rows: RowRange, leaf: Leaf, takeMemory: TakeMemory): Page {
-  const { repetition, definition, elements } = listLevels(rows, leaf)
-  const values = encodeValues(
-    elements,
-    { ...leaf, fieldIndex: 0 },
-    countNulls(elements, elements.batch.columns[0]!),
-    takeMemory,
-  )
-  return assemblePage(leaf, definition.length, [
-    ...packLevels(repetition, bitWidth(MAX_REPETITION), takeMemory),
-    ...packLevels(definition, bitWidth(leaf.maxDefinition), takeMemory),
-    ...values,
-  ])
+  const levels = new ListLevels(leaf.maxDefinition)
+  const elements = levels.append(rows, leaf.fieldIndex)
+  const nullCount = countNulls(elements, elements.batch.columns[0]!)
+  const values = encodeValues(elements, { ...leaf, fieldIndex: 0 }, nullCount, takeMemory)
+  return assemblePage(leaf, levels.count, [...levels.encode(takeMemory), ...values])
 }
 
 function encodeValues(
@@ -75,13 +67,6 @@ function assemblePage(leaf: Leaf, valueCount: number, body: readonly Uint8Array[
     }),
   })
   return { chunks: [header, ...body], bytes: header.length + bodyBytes, valueCount }
-}
-
-function packLevels(levels: Int32Array, width: number, takeMemory: TakeMemory): readonly Uint8Array[] {
-  const packed = encodeHybrid(levels, levels.length, width, takeMemory)
-  const head = takeMemory(4)
-  new DataView(head.buffer, head.byteOffset).setInt32(0, packed.length, true)
-  return [head, packed]
 }
 
 /** `bitmapOffset`: null where no value is null. */

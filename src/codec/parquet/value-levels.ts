@@ -7,6 +7,8 @@
  *   a list                            repetition 0 first of a row, 1 further element; definition, from the highest down: an
  *                                     element, a null element, an empty list, and where lists can be null a null list
  */
+import { validityReader } from '../../batch/column-reader.js'
+import { elementBatch, offsetsOf } from '../../batch/list-elements.js'
 import { bitsOf, type RowRange } from '../../batch/row-range.js'
 import { BitBuffer } from './bit-buffer.js'
 import { bitWidth, encodeBits, encodeHybrid, encodeRun } from './hybrid.js'
@@ -15,8 +17,10 @@ import type { TakeMemory } from './scratch.js'
 export interface PageLevels {
   /** Levels in the page; the nulls among them have no value. */
   readonly count: number
-  /** Bytes they take, about. */
+  /** Bytes they take in the page, about. */
   readonly bytes: number
+  /** Memory that they take until then. */
+  readonly heldBytes: number
   /** What a page begins with: each kind of levels with its length in front. */
   encode(takeMemory: TakeMemory): readonly Uint8Array[]
   clear(): void
@@ -39,6 +43,10 @@ export class FlatLevels implements PageLevels {
 
   get bytes(): number {
     return this.#optional ? this.#count >> 3 : 0
+  }
+
+  get heldBytes(): number {
+    return this.bytes
   }
 
   /** @param validityAt offset of the bitmap in the batch's buffer; read only where there are nulls */
@@ -68,6 +76,10 @@ export class FlatLevels implements PageLevels {
   }
 }
 
+/** Of a list without lists in it. */
+const MAX_REPETITION = 1
+
+/** Of a list: a level for each element, and one for each list without any. */
 export class ListLevels implements PageLevels {
   readonly #maxDefinition: number
   #repetition = new Int32Array(0)
@@ -86,38 +98,42 @@ export class ListLevels implements PageLevels {
     return this.#count >> 1
   }
 
-  /** @param ends offsets of all lists of the batch; `isNull` and `isNullElement` by place in the batch. Gives the levels added. */
-  append(
-    { start, count }: RowRange,
-    ends: Int32Array,
-    isNull: (row: number) => boolean,
-    isNullElement: (element: number) => boolean,
-  ): number {
+  get heldBytes(): number {
+    return this.#repetition.BYTES_PER_ELEMENT * 2 * this.#count
+  }
+
+  /** Of the lists in these rows of the batch's column `index`. Gives their elements, as rows of a batch of one column. */
+  append({ batch, start, count }: RowRange, index: number): RowRange {
+    const ends = offsetsOf(batch, index)
+    const elements = elementBatch(batch, index)
+    const isList = validityReader(batch, index)
+    const isValue = validityReader(elements, 0)
     const there = this.#maxDefinition
-    const before = this.#count
-    this.#reserve(count + ends[start + count]! - ends[start]!)
+    const firstElement = ends[start]!
+    const elementCount = ends[start + count]! - firstElement
+    this.#reserve(count + elementCount)
     const repetition = this.#repetition
     const definition = this.#definition
-    let at = before
+    let at = this.#count
     for (let row = start; row < start + count; row++) {
       const first = ends[row]!
       const end = ends[row + 1]!
       if (first === end) {
         repetition[at] = 0
-        definition[at++] = isNull(row) ? 0 : there - 2
+        definition[at++] = isList(row) ? there - 2 : 0
         continue
       }
       for (let element = first; element < end; element++) {
-        repetition[at] = element === first ? 0 : 1
-        definition[at++] = isNullElement(element) ? there - 1 : there
+        repetition[at] = element === first ? 0 : MAX_REPETITION
+        definition[at++] = isValue(element) ? there : there - 1
       }
     }
     this.#count = at
-    return at - before
+    return { batch: elements, start: firstElement, count: elementCount }
   }
 
   encode(takeMemory: TakeMemory): readonly Uint8Array[] {
-    const repetition = encodeHybrid(this.#repetition, this.#count, 1, takeMemory)
+    const repetition = encodeHybrid(this.#repetition, this.#count, bitWidth(MAX_REPETITION), takeMemory)
     const definition = encodeHybrid(this.#definition, this.#count, bitWidth(this.#maxDefinition), takeMemory)
     return [lengthOf(repetition), repetition, lengthOf(definition), definition]
   }
