@@ -138,7 +138,7 @@ async function settlePrimaryKey(
   if (primaryKey !== null && sameNames(key.columns, primaryKey)) return key.columns
   const isGone = key.columns.some((name) => !wanted.has(name) && !kept.includes(name))
   if (before !== null && !isGone && !sameNames(before.primaryKey ?? [], key.columns)) {
-    return keepTheirKey(connection, generation, { key, wanted })
+    return keepTheirKey(connection, generation, { key, wanted, present })
   }
   const isComplete = key.columns.every((name) => wanted.get(name)?.notNull === true)
   const mayStay = isComplete && (primaryKey === null || present.kind === 'p')
@@ -159,9 +159,10 @@ async function settlePrimaryKey(
 async function keepTheirKey(
   connection: Connection,
   { landing, table, primaryKey }: Generation,
-  { key, wanted }: { readonly key: PrimaryKey; readonly wanted: Columns },
+  { key, wanted, present }: Alignment & { readonly key: PrimaryKey },
 ): Promise<readonly string[] | null> {
-  if (primaryKey !== null) throw keyStandsInTheWay(landing, key.name)
+  // A table has one; that of a partitioned table could not be ours.
+  if (primaryKey !== null && present.kind === 'r') throw keyStandsInTheWay(landing, key.name)
   if (!key.columns.every((name) => wanted.has(name))) return null
   const isNull = key.columns.map((name) => `${quoteIdent(name)} IS NULL`).join(' OR ')
   const misfits = await connection.query(
