@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
-import { afterEach, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { createLocalStore } from '../../src/destination/stores/local-store.js'
 import { makeS3Store } from './open-s3-store.js'
 import { startS3Server } from './s3-server.js'
@@ -42,3 +43,11 @@ describeStore('a bucket', async () => {
     dispose: async () => server[Symbol.asyncDispose](),
   }
 })
+
+test.runIf(existsSync('/proc/self'))(
+  'a folder that cannot be had is an error, not a wait for ever',
+  async () => {
+    await using store = createLocalStore({ path: '/proc/trunkline/lake' })
+    await expect(store.open({})).rejects.toMatchObject({ code: 'DESTINATION_INVALID' })
+  },
+)

@@ -85,6 +85,8 @@ class FilesDestination implements Destination {
   readonly #writers = new Set<StreamWriter>()
   #run: OpenRun | null = null
   #listing: Promise<void> = Promise.resolve()
+  /** Columns to partition by that tables had; null before there was any table. */
+  #partitionedBy: Set<string> | null = null
 
   constructor(options: FilesDestinationOptions) {
     const { format, store } = options
@@ -236,6 +238,8 @@ class FilesDestination implements Destination {
   /** @throws DESTINATION_INVALID for a column that the table is said to have, and has not */
   #partitionColumn(table: TableName, fields: readonly Field[]): string | null {
     const stated = this.#options.layout?.partitionBy ?? []
+    this.#partitionedBy ??= new Set()
+    for (const { column } of stated) if (hasField(fields, column)) this.#partitionedBy.add(column)
     const own = stated.find((one) => one.table === `${table.schema}.${table.name}`)
     const wanted = own ?? stated.find((one) => one.table === null && hasField(fields, one.column))
     if (wanted === undefined || hasField(fields, wanted.column)) return wanted?.column ?? null
@@ -356,6 +360,7 @@ class FilesDestination implements Destination {
     this.#run = null
     try {
       for (const writer of [...this.#writers]) await writer.abort()
+      this.#warnOfNoPartitions()
       await this.#list()
       await this.#prune()
     } finally {
@@ -417,6 +422,21 @@ class FilesDestination implements Destination {
       const newest = await this.#log.refresh()
       if (newest.seq === ledger.seq) return
       ledger = newest
+    }
+  }
+
+  /** A name that is not spelled right divides nothing, and nothing else shows it. */
+  #warnOfNoPartitions(): void {
+    const { layout, logger = silentLogger } = this.#options
+    const had = this.#partitionedBy
+    if (had === null) return
+    const missing =
+      layout?.partitionBy?.filter(({ table, column }) => table === null && !had.has(column)) ?? []
+    for (const { column } of missing) {
+      logger.warn(
+        { path: this.description },
+        `partition_by=${column}: no table of this run has such a column.`,
+      )
     }
   }
 

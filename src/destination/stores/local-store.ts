@@ -21,6 +21,8 @@ const GATHER_BYTES = 256 * 1024
 /** What is written is brought to the disk by as much at a time, beside what comes next: the end then has little left to wait for. */
 const FLUSH_BYTES = 32 * 1024 * 1024
 
+const FOLDER_ATTEMPTS = 3
+
 export interface LocalStoreOptions {
   /** Absolute, or relative to the working directory. */
   readonly path: string
@@ -187,19 +189,42 @@ class LocalStore implements Store {
     return path.join(this.folder, file)
   }
 
+  /**
+   * One after the other: Node's way of making several at once never ends where the file system says that there is no such folder
+   * although there is, as that of processes does.
+   */
   async #makeFolder(folder: string): Promise<void> {
     if (this.#made.has(folder)) return
-    const target = this.#at(folder)
-    const first = await mkdir(target, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-      throw isThere(error) ? this.#notAFolder(target) : error
-    })
-    // Each new name is flushed with the folder that holds it.
-    if (first !== undefined) {
-      for (let made = target; made.length >= first.length; made = path.dirname(made)) {
-        await syncPath(path.dirname(made))
+    for (let attempt = 1; ; attempt++) {
+      try {
+        for (const missing of await this.#findMissing(this.#at(folder))) {
+          await mkdir(missing, { mode: 0o700 }).catch((error: unknown) => {
+            if (!isThere(error)) throw error
+          })
+          // Each new name is flushed with the folder that holds it.
+          await syncPath(path.dirname(missing))
+        }
+        break
+      } catch (error) {
+        // Folders that are empty may be taken away meanwhile.
+        if (!isMissing(error) || attempt === FOLDER_ATTEMPTS) throw error
       }
     }
     this.#made.add(folder)
+  }
+
+  /** The outermost first. */
+  async #findMissing(target: string): Promise<readonly string[]> {
+    const missing: string[] = []
+    for (let at = target; ; at = path.dirname(at)) {
+      const found = await stat(at).catch((error: unknown) => {
+        if (isNoFile(error)) return null
+        throw error
+      })
+      if (found?.isDirectory() === false) throw this.#notAFolder(at)
+      if (found !== null) return missing.reverse()
+      missing.push(at)
+    }
   }
 
   #notAFolder(target: string): TrunklineError {

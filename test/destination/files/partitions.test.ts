@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { Batch } from '../../../src/batch/batch.js'
 import type { FileLayout } from '../../../src/destination/files/files-destination.js'
 import { createJsonlFormat } from '../../../src/destination/files/jsonl-format.js'
+import { silentLogger, type LogFields } from '../../../src/model/log.js'
 import { ID, NOTE, inRun, landingOf, makeCheckpoint, orders, runOf } from '../../../src/testing/landings.js'
 import { makeBatch } from '../../../src/testing/make-batch.js'
 import { makeFilesPlace, type FilesPlace } from './files-place.js'
@@ -66,6 +67,28 @@ it('a table of more files than are to be had is refused, those of earlier runs c
 it('more values than folders are to be made of are refused before anything is written', async () => {
   const rows = Array.from({ length: 10_001 }, (_, id) => [id, `v${id}`])
   expect(await land(byNote, makeBatch([ID, NOTE], rows))).toMatch(/more than 10000 values to partition by/)
+})
+
+it('a column to partition by that no table of the run has is warned of, as what is not spelled right divides nothing', async () => {
+  const warnings: string[] = []
+  const logger = { ...silentLogger, warn: (_: LogFields, message: string) => void warnings.push(message) }
+  const run = async (columns: readonly string[], work: boolean): Promise<void> => {
+    const layout: FileLayout = { partitionBy: columns.map((column) => ({ table: null, column })) }
+    const destination = place.create({ layout, logger })
+    await inRun(destination, runOf(), async ({ streams }) => {
+      if (!work) return
+      const { runSeq = 0, generation = 0 } = streams.get('public.orders') ?? {}
+      const landing = { landing: 'replace', generation: generation + 1, expectedRunSeq: runSeq } as const
+      const writer = await destination.begin(landingOf(landing))
+      await writer.write(orders([1, 'a']))
+      await writer.commit(makeCheckpoint('1'))
+    })
+  }
+  await run(['note', 'nota'], true)
+  expect(warnings).toEqual([expect.stringContaining('partition_by=nota')])
+  await run(['note'], true)
+  await run(['nota'], false)
+  expect(warnings).toHaveLength(1)
 })
 
 it('a value that is called as no value is has a folder of its own', async () => {
