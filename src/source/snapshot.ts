@@ -363,7 +363,10 @@ export class PostgresSnapshot implements Snapshot {
   async #openSide(): Promise<Connection | null> {
     const { openSide, logger } = this.#parts
     try {
-      return (await openSide?.()) ?? null
+      const side = (await openSide?.()) ?? null
+      // Every connection that we may have is in use at this moment: the next look tries again.
+      if (side === null) this.#side = null
+      return side
     } catch (error) {
       logger.warn({ error: String(error) }, 'the watch for waiting sessions could not connect')
       return null
