@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './scripts/longest-first.mjs'
 
 /** What is polled for comes, however slow the machine; by itself a poll gives up after a second. */
 const expectOptions = { poll: { timeout: 50_000 } }
@@ -9,6 +10,7 @@ export default defineConfig({
     // A file per worker: enough for two cores, and what a server test waits for is mostly the server.
     maxWorkers: 2,
     teardownTimeout: 60_000,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

@@ -41,10 +41,14 @@ export function serverUser(): ServerUser | null {
   )
 }
 
-/** A private folder for everything of ours, in a temporary folder that `user` can reach; short, for the sake of socket paths. */
+/**
+ * A private folder for everything of ours, in a temporary folder that `user` can reach; short, for the sake of socket paths.
+ * TRUNKLINE_SERVERS_TMPDIR names another one than the system's, which a test run may have put into memory.
+ */
 export async function runtimeRoot(user: ServerUser | null): Promise<string> {
   const uid = process.getuid?.() ?? 0
-  const candidates = [...new Set([tmpdir(), '/tmp', '/var/tmp'])]
+  const temporary = process.env['TRUNKLINE_SERVERS_TMPDIR'] ?? tmpdir()
+  const candidates = [...new Set([temporary, '/tmp', '/var/tmp'])]
   for (const candidate of candidates) {
     if (!existsSync(candidate) || !(await canTraverse(candidate, user))) continue
     const root = join(candidate, `trunkline-pg-${uid}`)

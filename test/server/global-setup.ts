@@ -1,11 +1,18 @@
-/** Before the server tests: the JavaScript that worker threads load, and one shared server per major under test. */
+/**
+ * Before the server tests: the JavaScript that worker threads load, and servers of each major under test. Each worker has servers of its
+ * own, which the files that it runs one after another share: an open transaction anywhere on a server holds back what a run takes for
+ * settled, so that two files at once on one server would see each other.
+ */
 import type { TestProject } from 'vitest/node'
 import { refreshBuild } from '../../scripts/build.mjs'
 import { installServers, parseMajors } from '../../scripts/servers/install.mjs'
 import { type Server, startServer } from '../../scripts/servers/server.js'
+import { SERVER_SETTINGS } from './server-settings.js'
 
 export interface SharedServer {
   readonly major: number
+  /** Whose it is: VITEST_POOL_ID, counted from 1. */
+  readonly worker: number
   readonly host: string
   readonly port: number
   readonly socketDir: string
@@ -21,19 +28,29 @@ export default async function startSharedServers(project: TestProject): Promise<
   const majors = parseMajors(process.env['TRUNKLINE_TEST_PG'])
   await refreshBuild()
   await installServers(majors)
-  const servers: Server[] = []
+  const workers = Array.from({ length: Number(project.vitest.config.maxWorkers) }, (_, index) => index + 1)
+  const started: { readonly worker: number; readonly server: Server }[] = []
   const close = async (): Promise<void> => {
-    await Promise.all(servers.map(closeOrKeep))
+    await Promise.all(started.map(({ server }) => closeOrKeep(server)))
   }
   try {
-    for (const major of majors) servers.push(await startServer({ major }))
+    for (const major of majors) {
+      for (const worker of workers)
+        started.push({ worker, server: await startServer({ major, conf: SERVER_SETTINGS }) })
+    }
   } catch (error) {
     await close()
     throw error
   }
   project.provide(
     'servers',
-    servers.map(({ major, host, port, socketDir }) => ({ major, host, port, socketDir })),
+    started.map(({ worker, server: { major, host, port, socketDir } }) => ({
+      worker,
+      major,
+      host,
+      port,
+      socketDir,
+    })),
   )
   return close
 }

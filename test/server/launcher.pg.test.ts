@@ -5,11 +5,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { expect, inject, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { isAlive } from '../../scripts/servers/install.mjs'
-import { startServer } from './servers.js'
+import { oldestAndNewestMajors, startServer } from './servers.js'
 
-const majors = inject('servers').map((server) => server.major)
+const majors = oldestAndNewestMajors()
 const newest = Math.max(...majors)
 
 test.each(majors)('a standby of PostgreSQL %i follows its primary and can be promoted', async (major) => {

@@ -1,13 +1,18 @@
 /**
  * Real servers for tests. `onEachServer` runs a block against every major under test (TRUNKLINE_TEST_PG, default 12,15,18)
- * on servers that all test files share, so: a database of one's own, roles by `createRole`, and nothing that changes the
+ * on servers that the files of a worker share, so: a database of one's own, roles by `createRole`, and nothing that changes the
  * server. What needs a configuration, a crash or a standby of its own takes `startServer`.
+ *
+ * Which majors a block is worth: `onEachServer` where catalogs, types or the protocol are what is tested; `onOldestAndNewestServer`
+ * where a whole run is, whose code takes another way on old servers; `onNewestServer` where versions make no difference.
  */
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, afterEach, describe, inject } from 'vitest'
+import { parseMajors } from '../../scripts/servers/install.mjs'
 import { type Server, type ServerOptions, startServer as launch } from '../../scripts/servers/server.js'
-import './global-setup.js'
+import type { SharedServer } from './global-setup.js'
+import { SERVER_SETTINGS } from './server-settings.js'
 
 export interface TestServer {
   readonly major: number
@@ -52,37 +57,57 @@ export interface TestRole {
   readonly url: string
 }
 
+/** Of this worker, one for each major under test. */
+function sharedServers(): readonly SharedServer[] {
+  const worker = Number(process.env['VITEST_POOL_ID'])
+  return inject('servers').filter((server) => server.worker === worker)
+}
+
+/** Ascending. */
+export function majorsUnderTest(): readonly number[] {
+  return sharedServers()
+    .map(({ major }) => major)
+    .sort((a, b) => a - b)
+}
+
 /** A `describe` per major under test. */
 export function onEachServer(name: string, body: (server: TestServer) => void): void {
-  describeOn(inject('servers'), name, body)
+  describeOn(majorsUnderTest(), name, body)
+}
+
+/**
+ * As {@link onEachServer}, for what takes long and differs between old servers and new ones, but hardly from one to the next: on the two
+ * ends of the default majors. Where other majors are asked for (TRUNKLINE_TEST_PG, `npm run test:all`), on each of them.
+ */
+export function onOldestAndNewestServer(name: string, body: (server: TestServer) => void): void {
+  describeOn(oldestAndNewestMajors(), name, body)
+}
+
+/** Those that {@link onOldestAndNewestServer} takes. */
+export function oldestAndNewestMajors(): readonly number[] {
+  const majors = majorsUnderTest()
+  if (!areDefaultMajors()) return majors
+  return majors.filter((_, index) => index === 0 || index === majors.length - 1)
+}
+
+/** Whether nobody has asked for majors: then tests may choose among them, or else each of them is wanted. */
+export function areDefaultMajors(): boolean {
+  return majorsUnderTest().join() === parseMajors(undefined).join()
 }
 
 /** As {@link onEachServer}, for what depends on anything but the server and takes long: only on the newest under test. */
 export function onNewestServer(name: string, body: (server: TestServer) => void): void {
-  const servers = inject('servers')
-  const newest = Math.max(...servers.map((server) => server.major))
-  describeOn(
-    servers.filter((server) => server.major === newest),
-    name,
-    body,
-  )
+  describeOn(majorsUnderTest().slice(-1), name, body)
 }
 
 /** As {@link onNewestServer}, on the oldest: in front of which another server is played. */
 export function onOldestServer(name: string, body: (server: TestServer) => void): void {
-  const servers = inject('servers')
-  const oldest = Math.min(...servers.map((server) => server.major))
-  describeOn(
-    servers.filter((server) => server.major === oldest),
-    name,
-    body,
-  )
+  describeOn(majorsUnderTest().slice(0, 1), name, body)
 }
 
-type SharedServers = ReturnType<typeof inject<'servers'>>
-
-function describeOn(servers: SharedServers, name: string, body: (server: TestServer) => void): void {
-  for (const shared of servers) {
+function describeOn(majors: readonly number[], name: string, body: (server: TestServer) => void): void {
+  for (const shared of sharedServers()) {
+    if (!majors.includes(shared.major)) continue
     describe(`${name} on PostgreSQL ${shared.major}`, () => {
       const databases: OwnedDatabase[] = []
       let failed = false
@@ -113,7 +138,7 @@ export type SpecialServer = Server & TestServer
 
 /** A server of one's own, to be ended with `close()` (or `await using`). At the latest it ends with the test process. */
 export async function startServer(options: ServerOptions): Promise<SpecialServer> {
-  return withDatabases(await launch(options))
+  return withDatabases(await launch({ ...options, conf: { ...SERVER_SETTINGS, ...options.conf } }))
 }
 
 function withDatabases(server: Server): SpecialServer {

@@ -4,7 +4,7 @@ import { startServer } from '../server/servers.js'
 import { discoverOne, openSnapshot, openSource, readRows } from './open-source.js'
 
 test('after a read an idle server flushes its log, by leader and by reader', async () => {
-  await using server = await startServer({ major: 18 })
+  await using server = await startServer({ major: 18, conf: { wal_writer_delay: '200ms' } })
   const database = await server.createDatabase()
   await database.sql(`CREATE TABLE t (id int) WITH (autovacuum_enabled = off);
     CREATE TABLE u (id int) WITH (autovacuum_enabled = off)`)
