@@ -2,7 +2,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { checksumQuery, compareChecksums } from '../../bench/check.js'
 import { type DataSet, buildStatements, describeDataSets, relationOf } from '../../bench/data-sets.js'
-import { type TestDatabase, onEachServer } from '../server/servers.js'
+import { type TestDatabase, onNewestServer } from '../server/servers.js'
 
 /** Small enough to be copied as text, by means that share nothing with what is measured. */
 const SCALE = 0.00005
@@ -47,7 +47,7 @@ async function copyToDuckDb(database: TestDatabase, set: DataSet) {
   return { connection, checksum }
 }
 
-onEachServer('the check of what landed', (server) => {
+onNewestServer('the check of what landed', (server) => {
   let database: TestDatabase
   beforeAll(async () => {
     database = await server.createDatabase()

@@ -20,7 +20,7 @@ import { runReadCommand } from '../../src/cli/commands/read.js'
 import { openTerminal } from '../../src/cli/terminal.js'
 import { TEXT_SETTINGS } from '../codec/capture.js'
 import { seededRandom, typeCases } from '../codec/every-type.js'
-import { onEachServer, onNewestServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, onNewestServer, type TestDatabase } from '../server/servers.js'
 import { parseLines, runCli, type CliResult } from './run-cli.js'
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
@@ -56,7 +56,7 @@ async function bytesOf(...args: string[]): Promise<Buffer> {
   return Buffer.concat(pieces)
 }
 
-onEachServer('rows of every type', (server) => {
+onOldestAndNewestServer('rows of every type', (server) => {
   let database: TestDatabase
   const cases = typeCases(server.major)
 

@@ -89,6 +89,14 @@ export async function readLanded(
   table: string | TableAt,
   types: ReadonlyMap<string, string> = new Map(),
 ): Promise<TableText> {
+  return await copy.whileOpen(() => readTable(copy, table, types))
+}
+
+async function readTable(
+  copy: CopyFile,
+  table: string | TableAt,
+  types: ReadonlyMap<string, string>,
+): Promise<TableText> {
   const into = tableAt(table)
   const found = await copy.rows(
     `SELECT column_name AS name FROM duckdb_columns()

@@ -1,10 +1,11 @@
 /** A DuckDB file that a test syncs into, by the real engine between the real source and destination, in this process or another. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn } from 'node:child_process'
 import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { DuckDBInstance } from '@duckdb/node-api'
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
 import { checkSyncOptions } from '../../src/config/check-options.js'
 import { type SyncOptions, toSyncSpec } from '../../src/config/sync-options.js'
 import { createDuckDbDestination } from '../../src/destination/duckdb/duckdb-destination.js'
@@ -41,6 +42,8 @@ export class CopyFile {
   readonly folder: string
   readonly file: string
   readonly #url: string
+  /** Of whoever is within {@link whileOpen}. */
+  readonly #open = new AsyncLocalStorage<DuckDBConnection>()
 
   private constructor(folder: string, name: string, url: string) {
     this.folder = folder
@@ -117,21 +120,32 @@ export class CopyFile {
 
   /** What a reader of the file finds; every value as DuckDB's text. */
   async rows(sql: string, values: string[] = []): Promise<Record<string, string | null>[]> {
+    const connection = this.#open.getStore()
+    if (connection === undefined) return await this.whileOpen(() => this.rows(sql, values))
+    const reader = await connection.runAndReadAll(sql, values)
+    const names = reader.columnNames()
+    return reader
+      .getRows()
+      .map((row) =>
+        Object.fromEntries(
+          names.map((name, index) => [name, row[index] === null ? null : String(row[index])]),
+        ),
+      )
+  }
+
+  /** Opens the file once for all the rows that `work` asks for, which is the longest part of a look. No run can begin meanwhile. */
+  async whileOpen<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#open.getStore() !== undefined) return await work()
     const instance = await DuckDBInstance.create(this.file, { access_mode: 'READ_ONLY' })
     try {
       const connection = await instance.connect()
-      await connection.run("SET TimeZone = 'UTC'")
-      const reader = await connection.runAndReadAll(sql, values)
-      // An open connection would keep the file, and other processes from it.
-      connection.closeSync()
-      const names = reader.columnNames()
-      return reader
-        .getRows()
-        .map((row) =>
-          Object.fromEntries(
-            names.map((name, index) => [name, row[index] === null ? null : String(row[index])]),
-          ),
-        )
+      try {
+        await connection.run("SET TimeZone = 'UTC'")
+        return await this.#open.run(connection, work)
+      } finally {
+        // An open connection would keep the file, and other processes from it.
+        connection.closeSync()
+      }
     } finally {
       instance.closeSync()
     }

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunReport } from '../../src/model/report.js'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, type TestDatabase } from '../server/servers.js'
 import { type BothSides, expectEqual, readBoth } from './compare.js'
 import { CopyFile, failuresOf } from './copy-file.js'
 import { DDL_CASES, apply, deleteOneRow, prepare, schemaOf } from './ddl-cases.js'
 
 // One sync of all the cases, each in a schema of its own: what one of them does must not reach the others, either.
-onEachServer('DDL between runs', (server) => {
+onOldestAndNewestServer('DDL between runs', (server) => {
   const cases = DDL_CASES.filter(({ since }) => since === undefined || since <= server.major)
   let db: TestDatabase
   let copy: CopyFile
@@ -31,12 +31,14 @@ onEachServer('DDL between runs', (server) => {
   afterAll(() => copy.remove())
 
   async function collect(into: Map<string, BothSides>): Promise<void> {
-    for (const [index, ddl] of cases.entries()) {
-      for (const table of ddl.tables ?? ['t']) {
-        const name = `${schemaOf(index)}.${table}`
-        into.set(name, await readBoth(db, copy, name))
+    await copy.whileOpen(async () => {
+      for (const [index, ddl] of cases.entries()) {
+        for (const table of ddl.tables ?? ['t']) {
+          const name = `${schemaOf(index)}.${table}`
+          into.set(name, await readBoth(db, copy, name))
+        }
       }
-    }
+    })
   }
 
   test('only what needs a word of a person stops, by name', () => {

@@ -8,7 +8,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import type { TrunklineError } from '../../src/model/error.js'
 import type { RunReport } from '../../src/model/report.js'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { onNewestServer, type TestDatabase } from '../server/servers.js'
 import { expectSameRows } from './compare.js'
 import { CopyFile, failuresOf, refusalOf } from './copy-file.js'
 import { pauseOnce } from './pausing-source.js'
@@ -16,7 +16,7 @@ import { pauseOnce } from './pausing-source.js'
 /** Whether a small disk can be made for a test; the limit of a file's size stands in for it elsewhere. */
 const canMount = tryMount()
 
-onEachServer('a destination that cannot be had', (server) => {
+onNewestServer('a destination that cannot be had', (server) => {
   let db: TestDatabase
   let copy: CopyFile
   beforeAll(async () => {

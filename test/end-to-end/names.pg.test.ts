@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { onNewestServer, type TestDatabase } from '../server/servers.js'
 import { expectSameRows, quote, quoted } from './compare.js'
 import { CopyFile, failuresOf, streamOf } from './copy-file.js'
 
@@ -20,7 +20,7 @@ const NAMES = [
   '🐘'.repeat(15) + 'abc',
 ]
 
-onEachServer('names', (server) => {
+onNewestServer('names', (server) => {
   let db: TestDatabase
   let copy: CopyFile
   beforeEach(async () => {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, type TestDatabase } from '../server/servers.js'
 import { expectSameRows } from './compare.js'
 import { CopyFile, failuresOf, streamOf } from './copy-file.js'
 
-onEachServer('odd tables', (server) => {
+onOldestAndNewestServer('odd tables', (server) => {
   let db: TestDatabase
   let copy: CopyFile
   beforeAll(async () => {

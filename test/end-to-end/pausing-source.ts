@@ -12,10 +12,14 @@ export type Moment =
   /** Everything has arrived, nothing is committed. */
   | 'read'
 
-/** Waits for `hold` the first time that a run is at the moment, with the snapshot if there is one. */
+/**
+ * Waits for `hold` the first time that a run is at the moment, with the snapshot if there is one.
+ * @param of the stream whose first batch counts for `reading`; that of any unless said
+ */
 export function pauseOnce(
   moment: Moment,
   hold: (snapshot: Snapshot | null) => Promise<void>,
+  of: string | null = null,
 ): { readonly wrap: (source: Source) => Source; readonly reached: () => boolean } {
   let reached = false
   const pause = async (now: Moment, snapshot: Snapshot | null): Promise<void> => {
@@ -28,7 +32,7 @@ export function pauseOnce(
     override(snapshot, {
       async *read(...args: Parameters<Snapshot['read']>): AsyncGenerator<Batch, void> {
         for await (const batch of snapshot.read(...args)) {
-          await pause('reading', snapshot)
+          if (of === null || args[0].stream === of) await pause('reading', snapshot)
           yield batch
         }
       },

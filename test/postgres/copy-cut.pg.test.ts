@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { TrunklineError } from '../../src/model/error.js'
-import { onEachServer } from '../server/servers.js'
+import { onOldestAndNewestServer } from '../server/servers.js'
 import type { TestDatabase } from '../server/servers.js'
 import { startCuttingProxy } from './cutting-proxy.js'
 import type { CuttingProxy } from './cutting-proxy.js'
@@ -8,7 +8,7 @@ import { STALL_MS, drain, open } from './open.js'
 
 const COPY = 'COPY (SELECT * FROM part ORDER BY id) TO STDOUT (FORMAT binary)'
 
-onEachServer('a COPY whose connection is cut', (server) => {
+onOldestAndNewestServer('a COPY whose connection is cut', (server) => {
   let database: TestDatabase
   let proxy: CuttingProxy
   let url: string

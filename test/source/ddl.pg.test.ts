@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Snapshot, Source } from '../../src/source/contract.js'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, type TestDatabase } from '../server/servers.js'
 import {
   discover,
   discoverOne,
@@ -14,7 +14,7 @@ import {
   withLimits,
 } from './open-source.js'
 
-onEachServer('DDL of others', (server) => {
+onOldestAndNewestServer('DDL of others', (server) => {
   let database: TestDatabase
   let source: Source
 

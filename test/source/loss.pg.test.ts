@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { rows as rowsOf, type Value } from '../../src/batch/rows.js'
-import type { Source } from '../../src/source/contract.js'
-import { onEachServer, startServer, type TestDatabase } from '../server/servers.js'
+import type { Snapshot, Source, Split } from '../../src/source/contract.js'
+import { onOldestAndNewestServer, startServer, type TestDatabase } from '../server/servers.js'
 import {
   discover,
   discoverOne,
@@ -18,7 +18,7 @@ import {
 const TABLE = `CREATE TABLE t (id int PRIMARY KEY, v text);
   INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g`
 
-onEachServer('what gets lost', (server) => {
+onOldestAndNewestServer('what gets lost', (server) => {
   let database: TestDatabase
   let source: Source
 
@@ -35,15 +35,11 @@ onEachServer('what gets lost', (server) => {
     for (const readers of [0, 1]) {
       const stream = await discoverOne(source, 'public.t')
       await using snapshot = await openSnapshot(source, [stream], { readers })
-      const split = await planRead(source, snapshot, stream, { limits: withLimits({ batchRows: 10 }) })
-      const reading = (async () => {
-        for await (const _batch of snapshot.read(split)) await sleep(5)
-      })()
-      // Waited for at once: it can fail before the query that ends the session has its answer.
-      const failure = failureOf(reading)
-      await sleep(100)
-      await database.sql(
-        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lost'`,
+      const split = await planRead(source, snapshot, stream, { limits: withLimits({ batchRows: 100 }) })
+      const failure = failureInTheMiddle(snapshot, split, () =>
+        database.sql(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lost'`,
+        ),
       )
       expect(await failure).toMatchObject({
         code: expect.stringMatching(/SNAPSHOT_LOST|CONNECTION_LOST/) as string,
@@ -160,15 +156,9 @@ describe('servers of their own', () => {
       for (const readers of [0, 1]) {
         const stream = await discoverOne(source, 'public.t')
         const snapshot = await openSnapshot(source, [stream], { readers })
-        const split = await planRead(source, snapshot, stream, { limits: withLimits({ batchRows: 10 }) })
-        const reading = failureOf(
-          (async () => {
-            for await (const _batch of snapshot.read(split)) await sleep(5)
-          })(),
-        )
-        await sleep(100)
-        await server.restart(mode)
-        expect((await reading).code).toMatch(/^(SNAPSHOT_LOST|CONNECTION_LOST|SERVER_RESTARTING)$/)
+        const split = await planRead(source, snapshot, stream, { limits: withLimits({ batchRows: 100 }) })
+        const failure = await failureInTheMiddle(snapshot, split, () => server.restart(mode))
+        expect(failure.code).toMatch(/^(SNAPSHOT_LOST|CONNECTION_LOST|SERVER_RESTARTING)$/)
         await snapshot.close()
         await using again = await openSnapshot(source, [stream])
         expect((await readRows(source, again, streamNamed(again.streams, 'public.t'))).length).toBe(20000)
@@ -274,6 +264,22 @@ describe('servers of their own', () => {
     }
   })
 })
+
+/** Of a read, when something is done after its first batch: more rows are to come than fit into the buffers between the server and us. */
+function failureInTheMiddle(
+  snapshot: Snapshot,
+  split: Split,
+  what: () => Promise<unknown>,
+): ReturnType<typeof failureOf> {
+  const read = async (): Promise<void> => {
+    let done = false
+    for await (const _batch of snapshot.read(split)) {
+      if (!done) await what()
+      done = true
+    }
+  }
+  return failureOf(read())
+}
 
 /** Sessions in the middle of a COPY. */
 async function terminateReaders(database: TestDatabase): Promise<number> {

@@ -5,7 +5,7 @@ import type { CatalogStream } from '../../src/model/catalog.js'
 import type { Limits, ReadMethod } from '../../src/model/sync-spec.js'
 import type { Snapshot, Source, StreamRead } from '../../src/source/contract.js'
 import { seededRandom, typeCases } from '../codec/every-type.js'
-import { onEachServer, onNewestServer, startServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, onNewestServer, startServer, type TestDatabase } from '../server/servers.js'
 import { contentsOf } from './batch-contents.js'
 import { discoverOne, failureOf, openSnapshot, openSource, TYPE_OPTIONS, withLimits } from './open-source.js'
 
@@ -50,7 +50,7 @@ async function expectTheSame(
   return copied
 }
 
-onEachServer('read methods', (server) => {
+onOldestAndNewestServer('read methods', (server) => {
   let database: TestDatabase
   let source: Source
 

@@ -1,5 +1,4 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,7 +7,7 @@ import { rows as rowsOf } from '../../src/batch/rows.js'
 import type { SplitRange } from '../../src/model/split-range.js'
 import type { CatalogStream } from '../../src/model/catalog.js'
 import type { Snapshot, Source, Split } from '../../src/source/contract.js'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, type TestDatabase } from '../server/servers.js'
 import {
   bundleReader,
   discoverOne,
@@ -18,6 +17,7 @@ import {
   TYPE_OPTIONS,
   withLimits,
 } from './open-source.js'
+import { makeTemporaryFolder } from '../temporary-folder.js'
 
 const ROWS = 40_000
 const LIMITS = withLimits({ maxConnections: 6, batchRows: 500 })
@@ -66,7 +66,7 @@ async function readIds(
 
 const EVERY_ID = Array.from({ length: ROWS }, (_, index) => index + 1)
 
-onEachServer('readers that are lost', (server) => {
+onOldestAndNewestServer('readers that are lost', (server) => {
   let database: TestDatabase
   let source: Source
   let stream: CatalogStream
@@ -111,7 +111,7 @@ onEachServer('readers that are lost', (server) => {
   )
 
   test('a thread that ends by itself is a loss like any other', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'trunkline-dying-'))
+    const folder = makeTemporaryFolder('dying')
     const file = join(folder, 'reader.mjs')
     await writeFile(
       file,

@@ -7,7 +7,7 @@ import { resolveConnection } from '../../src/postgres/resolve-connection.js'
 import { createPostgresSource } from '../../src/source/postgres-source.js'
 import { windowSql } from '../../src/source/read-sql.js'
 import { parseXid8, type Xid8 } from '../../src/model/xid.js'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, type TestDatabase } from '../server/servers.js'
 import {
   discover,
   discoverOne,
@@ -21,7 +21,7 @@ import {
   withLimits,
 } from './open-source.js'
 
-onEachServer('a snapshot', (server) => {
+onOldestAndNewestServer('a snapshot', (server) => {
   let database: TestDatabase
   let source: Source
 

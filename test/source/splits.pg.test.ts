@@ -6,7 +6,7 @@ import { parseXid8, type Xid8 } from '../../src/model/xid.js'
 import type { RowWindow, Snapshot, Source, Split, StreamRead } from '../../src/source/contract.js'
 import { planSplits } from '../../src/source/plan-splits.js'
 import { NO_SURVEY } from '../../src/source/survey-stream.js'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, type TestDatabase } from '../server/servers.js'
 import { discover, openSnapshot, openSource, streamNamed, TYPE_OPTIONS, withLimits } from './open-source.js'
 
 const BLOCK = 8192
@@ -100,7 +100,7 @@ const sorted = (rows: readonly Record<string, Value>[]): readonly string[] =>
     )
     .sort()
 
-onEachServer('splits', (server) => {
+onOldestAndNewestServer('splits', (server) => {
   let database: TestDatabase
   let source: Source
   let streams: readonly CatalogStream[]

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunReport, StreamReport } from '../../src/model/report.js'
 import type { Lookback, StreamOptions, SyncSpec } from '../../src/model/sync-spec.js'
-import { onEachServer, onNewestServer, startServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, onNewestServer, startServer, type TestDatabase } from '../server/servers.js'
 import { streamOf, Warehouse } from './real.js'
 
 const HOUR: Lookback = { kind: 'duration', ms: 3_600_000 }
@@ -18,7 +18,7 @@ function specOf(stream: string, options: StreamOptions, name = stream): Partial<
   }
 }
 
-onEachServer('a cursor over what has no transaction ids', (server) => {
+onOldestAndNewestServer('a cursor over what has no transaction ids', (server) => {
   let db: TestDatabase
   let warehouse: Warehouse
   beforeAll(async () => {

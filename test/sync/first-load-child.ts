@@ -1,6 +1,7 @@
 /**
  * A run in a process of its own that saves its first load again and again, until it is killed. From the environment: LOAD_URL,
- * LOAD_FILE, LOAD_READER (the reader's file), LOAD_SAVE_MS. Says `saved N of M` on stdout for each save, and stops on SIGINT.
+ * LOAD_FILE, LOAD_READER (the reader's file), LOAD_SAVE_MS. Says `saved N of M` on stdout for each save, stops (SIGSTOP) at the first one that leaves
+ * something to do, and ends on SIGINT.
  */
 import process from 'node:process'
 import type { StreamLanding, StreamWriter } from '../../src/destination/contract.js'
@@ -16,6 +17,7 @@ function setting(name: string): string {
   return value
 }
 
+let hasStopped = false
 function tell(writer: StreamWriter): StreamWriter {
   return new Proxy(writer, {
     get(target, name) {
@@ -27,6 +29,9 @@ function tell(writer: StreamWriter): StreamWriter {
         await target.save(...saved)
         const [{ parts, remaining }] = saved
         process.stdout.write(`saved ${parts - remaining.length} of ${parts}\n`)
+        if (remaining.length === 0 || hasStopped) return
+        hasStopped = true
+        process.kill(process.pid, 'SIGSTOP')
       }
     },
   })

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunReport } from '../../src/model/report.js'
-import { onEachServer, type TestDatabase } from '../server/servers.js'
+import { onOldestAndNewestServer, type TestDatabase } from '../server/servers.js'
 import { streamOf, Warehouse } from './real.js'
 
-onEachServer('mirror', (server) => {
+onOldestAndNewestServer('mirror', (server) => {
   let db: TestDatabase
   let warehouse: Warehouse
   beforeAll(async () => {

@@ -3,13 +3,17 @@
  * compared with the source value by value in the run's own snapshot. Beside it, two cursors read what they would have read;
  * they must lose rows, or the test has shown nothing.
  *
- * Short by default; TRUNKLINE_ORACLE=full is the long one, on five majors, primary and standby. TRUNKLINE_ORACLE_SEED varies it.
+ * Short by default, on the oldest and the newest server; TRUNKLINE_ORACLE=full is the long one, on five majors, primary and standby. TRUNKLINE_ORACLE_SEED varies it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startServer, type SpecialServer, type TestDatabase } from '../server/servers.js'
-import { inject } from 'vitest'
+import {
+  oldestAndNewestMajors,
+  startServer,
+  type SpecialServer,
+  type TestDatabase,
+} from '../server/servers.js'
 import { CursorCopy } from './cursor-copy.js'
 import { streamOf, Warehouse } from './real.js'
 import { DEFAULT_LIMITS } from '../../src/model/thresholds.js'
@@ -24,7 +28,7 @@ const FULL = process.env['TRUNKLINE_ORACLE'] === 'full'
 const SEED = Number(process.env['TRUNKLINE_ORACLE_SEED'] ?? 1)
 const MAJORS = FULL
   ? (process.env['TRUNKLINE_ORACLE_MAJORS'] ?? '12,14,16,17,18').split(',').map(Number)
-  : inject('servers').map((server) => server.major)
+  : oldestAndNewestMajors()
 const WRITERS = FULL ? 24 : 12
 /** As long as it takes to see this many late commits, within limits. */
 const LATE_COMMITS = FULL ? 200 : 40

@@ -8,6 +8,7 @@ import { fromErrorData } from '../../src/model/error.js'
 import type { ProgressEvent, RunReport, StreamReport } from '../../src/model/report.js'
 import type { Limits, SyncSpec } from '../../src/model/sync-spec.js'
 import { resolveConnection } from '../../src/postgres/resolve-connection.js'
+import type { Source } from '../../src/source/contract.js'
 import { createPostgresSource } from '../../src/source/postgres-source.js'
 import { runSync } from '../../src/sync/engine.js'
 import { SPEC } from './model/world.js'
@@ -35,6 +36,8 @@ export class Warehouse {
       readonly url?: string
       /** Of the source. */
       readonly limits?: Limits
+      /** Puts a hold on the source, see ../end-to-end/pausing-source.ts. */
+      readonly wrap?: (source: Source) => Source
     } = {},
   ): Promise<RunReport> {
     const settings = await resolveConnection({
@@ -48,8 +51,13 @@ export class Warehouse {
       options.limits === undefined ? {} : { limits: options.limits },
     )
     await using destination = createDuckDbDestination({ path: this.file, publish: 'direct' })
-    const { url: _url, limits: _limits, ...rest } = options
-    return await runSync({ source, destination, spec: { ...SPEC, ...spec }, ...rest })
+    const { url: _url, limits: _limits, wrap, ...rest } = options
+    return await runSync({
+      source: wrap?.(source) ?? source,
+      destination,
+      spec: { ...SPEC, ...spec },
+      ...rest,
+    })
   }
 
   /** Runs, and throws the first error of a stream. */

@@ -1,11 +1,11 @@
 import { beforeAll, it } from 'vitest'
 import { runCase, sortCases } from '../../../src/testing/conformance.js'
-import { onEachServer, type TestDatabase } from '../../server/servers.js'
+import { onOldestAndNewestServer, type TestDatabase } from '../../server/servers.js'
 import { makePlaceOnPaper, makePostgresPlace, READS_LONG_INTERVALS_SINCE } from './postgres-place.js'
 
 const { offered } = await sortCases(makePlaceOnPaper)
 
-onEachServer('PostgreSQL keeps the promises of a destination', (server) => {
+onOldestAndNewestServer('PostgreSQL keeps the promises of a destination', (server) => {
   let database: TestDatabase
   beforeAll(async () => {
     database = await server.createDatabase()

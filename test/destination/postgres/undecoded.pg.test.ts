@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from 'vitest'
 import type { Destination, StreamWriter } from '../../../src/destination/contract.js'
 import { seededRandom, typeCases } from '../../codec/every-type.js'
 import {
-  onEachServer,
+  onOldestAndNewestServer,
   onNewestServer,
   onOldestServer,
   type TestDatabase,
@@ -109,7 +109,7 @@ async function expectEqualTables(source: TestDatabase, targets: readonly TestDat
   }
 }
 
-onEachServer('Rows that pass undecoded', (server) => {
+onOldestAndNewestServer('Rows that pass undecoded', (server) => {
   let source: TestDatabase
   let passing: TestDatabase
   let decoding: TestDatabase
