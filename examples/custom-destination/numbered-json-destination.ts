@@ -20,7 +20,7 @@ import type {
 } from 'trunkline/destination'
 
 /** Every value as text or as a list of texts, so that no number of 64 bits and no NaN gets lost in JSON. */
-type Stored = string | null | readonly Stored[]
+type Stored = string | null | readonly (string | null)[]
 
 interface Table {
   readonly sync: string
@@ -325,8 +325,11 @@ function assertColumns({ stream, fields }: StreamLanding): void {
 }
 
 function toStored(value: Value): Stored {
+  return Array.isArray(value) ? value.map((element) => toText(element as Value)) : toText(value)
+}
+
+function toText(value: Value): string | null {
   if (value === null) return null
-  if (Array.isArray(value)) return value.map((element) => toStored(element as Value))
   if (value instanceof Uint8Array) return `\\x${Buffer.from(value).toString('hex')}`
   return Object.is(value, -0) ? '-0' : String(value)
 }

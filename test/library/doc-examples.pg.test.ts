@@ -51,6 +51,7 @@ test('every TypeScript example compiles under strict settings', () => {
   const programs = [
     join(root, 'examples', 'hooks', 'region.mjs'),
     join(root, 'examples', 'custom-destination', 'numbered-json-destination.ts'),
+    join(root, 'examples', 'custom-destination', 'conformance.test.ts'),
   ]
   const files = [
     ...named('ts').map(([, { file, number, text }]) => ({
@@ -76,6 +77,7 @@ test('every TypeScript example compiles under strict settings', () => {
       trunkline: [join(root, 'src', 'index.ts')],
       'trunkline/arrow': [join(root, 'src', 'arrow.ts')],
       'trunkline/destination': [join(root, 'src', 'destination', 'contract.ts')],
+      'trunkline/testing': [join(root, 'src', 'testing', 'conformance.ts')],
     },
   }
   const host = ts.createCompilerHost(options)
