@@ -27,21 +27,6 @@ onNewestServer('A run into PostgreSQL that is interrupted', (server) => {
   }
 
   describe('by the loss of an answer finds out what took place,', () => {
-    test('of a save: it goes on with what was saved', async () => {
-      await source.sql(BIG)
-      await using proxy = await startLosingProxy(target)
-      proxy.loseCommitAfter('INSERT INTO _trunkline.partials')
-      const report = await syncOnce(
-        source,
-        { url: proxy.through(target.url) },
-        { limits: { ...QUICK, saveEveryMs: 0 } },
-      )
-      expect(proxy.lost).toBe(1)
-      expect(streamOf(report, 'public.big').fullLoadReason).toMatch(/Gone on with: [1-9]\d* of \d+ parts/)
-      await same('big')
-      expect(await target.sql(GENERATIONS)).toEqual([])
-    })
-
     test('of a commit, and of one that says of several streams that nothing changed', async () => {
       await source.sql(`CREATE TABLE a AS SELECT 1 AS id; ALTER TABLE a ADD PRIMARY KEY (id);
                         CREATE TABLE b AS TABLE a; ALTER TABLE b ADD PRIMARY KEY (id)`)
@@ -60,6 +45,23 @@ onNewestServer('A run into PostgreSQL that is interrupted', (server) => {
       expect(await target.sql('SELECT DISTINCT run_seq FROM _trunkline.state')).toEqual([{ run_seq: '2' }])
       await same('a')
       await same('b')
+    })
+
+    // Older sources are read in parts only by several readers.
+    if (server.major < 14) return
+    test('of a save: it goes on with what was saved', async () => {
+      await source.sql(BIG)
+      await using proxy = await startLosingProxy(target)
+      proxy.loseCommitAfter('INSERT INTO _trunkline.partials')
+      const report = await syncOnce(
+        source,
+        { url: proxy.through(target.url) },
+        { limits: { ...QUICK, saveEveryMs: 0 } },
+      )
+      expect(proxy.lost).toBe(1)
+      expect(streamOf(report, 'public.big').fullLoadReason).toMatch(/Gone on with: [1-9]\d* of \d+ parts/)
+      await same('big')
+      expect(await target.sql(GENERATIONS)).toEqual([])
     })
   })
 
@@ -105,47 +107,45 @@ onNewestServer('A run into PostgreSQL that is interrupted', (server) => {
 
 type Moment = 'write' | 'save' | 'commit'
 
-interface Kill {
-  readonly moment: Moment
-  readonly nth: number
-  readonly during: boolean
-}
-
 test('A target server that is killed in the middle of a run, and comes back, has every row once after the next', async () => {
   await using server = await startServer({ major: 18, durable: true })
   await using other = await startServer({ major: 18 })
   const [from, target] = [await other.createDatabase(), await server.createDatabase()]
   await from.sql(BIG)
-  /** Before the call, or while it is under way. */
-  const killAt = ({ moment, nth, during }: Kill) => {
-    let seen = 0
-    return (destination: Destination): Destination =>
-      withWriter(destination, async (called, work) => {
-        if (called !== moment || ++seen !== nth) return work()
-        killed.push(called)
-        const call = during ? work() : null
-        call?.catch(() => undefined)
-        await server.kill()
-        await server.start()
-        return call ?? work()
-      })
-  }
   const killed: Moment[] = []
-  const kills: readonly Kill[] = [
-    { moment: 'write', nth: 3, during: false },
-    { moment: 'save', nth: 1, during: true },
-    { moment: 'commit', nth: 1, during: true },
+  const kill = async (moment: Moment): Promise<void> => {
+    killed.push(moment)
+    await server.kill()
+    await server.start()
+  }
+  /** Before the rows that follow a save; and while a commit is under way, which may take place or not. */
+  const wraps = [
+    (destination: Destination): Destination => {
+      let saved = false
+      return withWriter(destination, async (called, work) => {
+        if (called === 'write' && saved && killed.length === 0) await kill(called)
+        await work()
+        saved ||= called === 'save'
+      })
+    },
+    (destination: Destination): Destination =>
+      withWriter(destination, async (called, work) => {
+        const call = work()
+        call.catch(() => undefined)
+        if (called === 'commit' && killed.length === 1) await kill(called)
+        await call
+      }),
   ]
   const limits = { ...QUICK, saveEveryMs: 0, batchRows: 500 }
-  for (const [round, kill] of kills.entries()) {
+  for (const [round, wrap] of wraps.entries()) {
     const [name, targetSchema] = [`sync ${round}`, `copy_${round}`]
-    await trySync(from, target, { name, targetSchema, limits, wrap: killAt(kill) })
+    await trySync(from, target, { name, targetSchema, limits, wrap })
     await from.sql(`UPDATE big SET v = v + 1 WHERE id % 97 = ${round}; DELETE FROM big WHERE id % 89 = ${round};
                     INSERT INTO big SELECT g, 0, 'new' FROM generate_series(${30_000 + round * 100}, ${30_050 + round * 100}) g`)
     await syncOnce(from, target, { name, targetSchema, limits })
     expect(await rowsOf(target, 'big', { schema: targetSchema })).toEqual(await rowsOf(from, 'big'))
   }
-  expect(killed).toEqual(kills.map(({ moment }) => moment))
+  expect(killed).toEqual(['write', 'commit'])
   expect(await target.sql(GENERATIONS)).toEqual([])
   expect(await target.sql('SELECT FROM _trunkline.partials')).toEqual([])
 })
