@@ -13,6 +13,9 @@ import { runNode } from './run-program.mjs'
 import { allMajors, installServers, isAlive, parseMajors } from './servers/install.mjs'
 import { main, setup } from './setup.mjs'
 
+/** What the tests write at a time is well below this. */
+const ENOUGH_BYTES = 4 * 1024 ** 3
+
 await main(async () => {
   const own = ['--all', '--no-servers', '--record']
   const given = process.argv.slice(2)
@@ -52,9 +55,6 @@ await main(async () => {
     await rm(folder, { recursive: true, force: true })
   }
 })
-
-/** What the tests write at a time is well below this. */
-const ENOUGH_BYTES = 4 * 1024 ** 3
 
 /**
  * For all that the tests write: in memory where there is enough of it, because they would mostly wait for fsync otherwise. Processes of
