@@ -17,7 +17,7 @@ export interface KnownType {
   readonly elementKind: string | null
 }
 
-export interface TargetType {
+interface TargetType {
   /** As format_type prints it, so that present columns can be compared as text. */
   readonly sqlType: string
   /** Its name in pg_catalog; `enum` or `citext` for those, null for any other type of the target's own. */
