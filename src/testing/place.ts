@@ -24,6 +24,8 @@ export interface Place {
   ): Promise<{ readonly table: string | null; readonly columns: Readonly<Record<string, string>> }>
   /** Readers are not kept out while a run goes on. */
   readonly readableDuringRuns: boolean
+  /** Readers go by something that follows each commit: for a moment they find the rows before it, when its checkpoint is there. */
+  readonly rowsFollow?: boolean
   /**
    * By its documentation, the destination refuses to land this value with VALUE_UNREPRESENTABLE; without a value, columns of this
    * type with TrunklineError. Absent: it takes everything.

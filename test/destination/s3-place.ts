@@ -63,6 +63,7 @@ export async function makeS3Place(server: S3Server): Promise<S3Place> {
       }
     },
     readableDuringRuns: true,
+    rowsFollow: true,
     async remove() {
       server.objects.clear()
     },

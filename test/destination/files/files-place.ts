@@ -66,6 +66,7 @@ export async function makeFilesPlace(
       await writeFile(path.join(root, `${schema}.${name}`, `mine${format.suffix}`), 'not of ours')
     },
     readableDuringRuns: true,
+    rowsFollow: true,
     remove: () => rm(folder, { recursive: true, force: true }),
     ...place,
   }
