@@ -30,14 +30,15 @@ interface Replaced {
 }
 
 /**
- * Key, indexes and statistics are made, then the generation takes its place: inside the caller's transaction.
+ * Key, indexes and statistics are made, then the generation takes its place: inside the caller's transaction. Returns what is ours of
+ * the table that is there then.
  * @throws KEY_DUPLICATE, LOCK_TIMEOUT
  */
 export async function finishGeneration(
   connection: Connection,
   { landing, table, columns, own, signal }: LoadedGeneration,
   { present, ours, made }: Replaced,
-): Promise<void> {
+): Promise<MadeParts> {
   const { key, deletes, origin } = landing
   const name = quoteTable(table)
   if (present !== null && ours && deletes === 'soft' && key !== null) {
@@ -60,7 +61,10 @@ export async function finishGeneration(
     (column) => !landed.has(column) && isTheirs(column, present, made),
   )
   const generation = { landing, table, columns, ownColumns, primaryKey, kept, before: made, signal }
-  await swapIn(connection, generation, present)
+  const stayed = await swapIn(connection, generation, present)
+  // One that the source no longer has stays with a table that stays, and ours.
+  const earlierKey = stayed ? (made?.primaryKey ?? null) : null
+  return { columns: [...landed], primaryKey: primaryKey ?? earlierKey }
 }
 
 /**
@@ -108,7 +112,7 @@ async function carryOver(
 }
 
 /** Rows that are matched by it are told apart by it; else what the source says, of rows that are there once. */
-export function primaryKeyOf({ landing, key, origin }: StreamLanding): readonly string[] | null {
+function primaryKeyOf({ landing, key, origin }: StreamLanding): readonly string[] | null {
   switch (landing) {
     case 'upsert':
       return key

@@ -30,14 +30,14 @@ import {
   type OwnColumn,
 } from './landing-sql.js'
 import { massDelete, writerClosed } from '../refusals.js'
-import { finishGeneration, primaryKeyOf } from './new-generation.js'
+import { finishGeneration } from './new-generation.js'
 import { asPresent, changesForLanding } from './present-table.js'
 import { columnDiffers, columnTaken, keyMissing, labelMissing, notLanded, notTheTable } from './refusals.js'
 import { RowLoader, mayPassUndecoded } from './row-loader.js'
 import { formatTable, generationTable, quoteOnly, quoteTable } from './state-layout.js'
 import { writePartial, writeState, type StateOrigin } from './state-store.js'
 import { executeWithShortWaits } from './table-lock.js'
-import { isTheirs, readTable, type PresentTable } from './target-table.js'
+import { isTheirs, readTable, type MadeParts, type PresentTable } from './target-table.js'
 import { targetColumns, type TargetColumn } from './target-types.js'
 import { beginWriting, commitWriting } from './write-session.js'
 import type { WriterContext } from './writer-context.js'
@@ -211,9 +211,9 @@ export class PostgresStreamWriter implements StreamWriter {
     try {
       await this.#do('committing', async () => {
         await this.#applyWritten()
-        if (fresh) await this.#swap()
+        const made = fresh ? await this.#swap() : this.#madeByNow()
         for (const sql of this.#commentStatements(fresh ? null : present)) await this.#connection.execute(sql)
-        await this.#writeState(checkpoint)
+        await this.#writeState(checkpoint, made)
         await this.#commitSurely(() => this.#context.isCommitted(this.#origin()))
       })
     } catch (error) {
@@ -407,30 +407,31 @@ export class PostgresStreamWriter implements StreamWriter {
   }
 
   /** Puts the new generation in the place of the present one. */
-  async #swap(): Promise<void> {
+  #swap(): Promise<MadeParts> {
     const { present, ours, made, signal } = this.#context
-    await finishGeneration(
+    return finishGeneration(
       this.#connection,
       { landing: this.#landing, table: this.#target, columns: this.#columns, own: this.#own, signal },
       { present, ours, made },
     )
   }
 
+  /** What was landed earlier and is left as it is stays ours. */
+  #madeByNow(): MadeParts | null {
+    const { made } = this.#context
+    const names = [...this.#columns.map(({ field }) => field), ...this.#own].map(({ name }) => name)
+    return made && { ...made, columns: [...new Set([...made.columns, ...names])] }
+  }
+
   /** @throws TABLE_OWNED where the rows went to a table that somebody gave the name meanwhile */
-  async #writeState(checkpoint: Checkpoint): Promise<void> {
-    const { fresh, present, made: before } = this.#context
-    const columns = [...this.#columns.map(({ field }) => field), ...this.#own].map(({ name }) => name)
-    // What was landed earlier and is left as it is stays ours.
-    const added = before && { ...before, columns: [...new Set([...before.columns, ...columns])] }
-    const made = fresh ? { columns, primaryKey: primaryKeyOf(this.#landing) } : added
+  async #writeState(checkpoint: Checkpoint, made: MadeParts | null): Promise<void> {
     const oid = await writeState(this.#connection, { ...this.#origin(), checkpoint, made })
-    if (!fresh && oid !== present?.oid) throw notTheTable(this.#landing)
+    if (!this.#context.fresh && oid !== this.#context.present?.oid) throw notTheTable(this.#landing)
   }
 
   #commentStatements(present: PresentTable | null): readonly string[] {
-    const { table, comments } = this.#landing
     const fields = this.#columns.map(({ field }) => field)
-    return formatComments(table, comments, { fields, present })
+    return formatComments(this.#landing.table, this.#landing.comments, { fields, present })
   }
 
   async #count(where: string): Promise<number> {

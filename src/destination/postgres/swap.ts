@@ -29,31 +29,31 @@ import type { PresentTable } from './target-table.js'
 import { readTable } from './target-table.js'
 
 /**
- * Inside the caller's transaction, which holds nothing of the present table yet, or only reads it.
+ * Inside the caller's transaction, which holds nothing of the present table yet, or only reads it. True: the present table stayed.
  * @throws LOCK_TIMEOUT, TABLE_OWNED where the name is another table's by now
  */
 export async function swapIn(
   connection: Connection,
   generation: Generation,
   present: PresentTable | null,
-): Promise<void> {
+): Promise<boolean> {
   const { landing, kept, before, signal } = generation
   const { table } = landing
   if (present === null) {
     await moveIn(connection, generation, [])
     await grantByDefault(connection, table)
-    return
+    return false
   }
   const made = await requireTable(connection, generation.table)
   const hasMore = (): Promise<boolean> => hasMoreOnIt(connection, present.oid, { oid: made.oid, before })
   if (present.kind !== 'r' && present.kind !== 'p') {
     await assertSame(connection, generation, present)
     await takeName(connection, generation, { present, pairs: [] })
-    return
+    return false
   }
   if (present.kind === 'p' || kept.length > 0 || (await hasMore())) {
     await stayAndReplace(connection, generation, present)
-    return
+    return true
   }
   const match = async (): Promise<ReturnType<typeof matchParts>> =>
     matchParts(
@@ -68,9 +68,10 @@ export async function swapIn(
   const { pairs, lacking } = await match()
   if (lacking.length > 0 || (await hasMore())) {
     await stayAndReplace(connection, generation, present)
-    return
+    return true
   }
   await takeName(connection, generation, { present, pairs })
+  return false
 }
 
 /** All that it is over lands. */
