@@ -8,15 +8,14 @@ import type { Batch } from '../../src/batch/batch.js'
 import { loadCompressor } from '../../src/codec/compression/compressor.js'
 import { createParquetWriter, type ParquetWriterOptions } from '../../src/codec/parquet-writer.js'
 import type { Field } from '../../src/model/column-type.js'
-import { canonicalRows, expectRows, withoutMidnight, type Canonical } from './canonical-rows.js'
+import { canonicalRows, expectRows, type Canonical } from './canonical-rows.js'
 import { readByArrowRs, readByDuckDb, readByHyparquet } from './parquet-readers.js'
-import { readByPython } from './python-readers.js'
 
 export type ParquetTestOptions = Partial<ParquetWriterOptions>
 
 /** Readers that are there wherever the tests run, each written by others from the format's specification. */
 export const PARQUET_READERS = ['hyparquet', 'DuckDB', 'arrow-rs'] as const
-export type ParquetReader = (typeof PARQUET_READERS)[number] | 'pyarrow' | 'polars'
+type ParquetReader = (typeof PARQUET_READERS)[number]
 
 export interface ParquetFiles {
   save(bytes: Uint8Array): Promise<string>
@@ -63,7 +62,7 @@ export function parquetFiles(): ParquetFiles {
       const file = await save(bytes)
       for (const reader of readers) {
         const found = await read(reader, { bytes, file, fields, duckdb })
-        expectRows(reader, found, reader === 'polars' ? withoutMidnight(fields, expected) : expected)
+        expectRows(reader, found, expected)
       }
       return file
     },
@@ -86,9 +85,6 @@ async function read(reader: ParquetReader, written: Written): Promise<Canonical[
       return readByDuckDb(duckdb, file, fields)
     case 'arrow-rs':
       return readByArrowRs(bytes, fields)
-    case 'pyarrow':
-    case 'polars':
-      return readByPython(reader, file, fields)
   }
 }
 

@@ -1,15 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Batch } from '../../src/batch/batch.js'
 import { buildBatch } from '../../src/batch/build-batch.js'
 import { COMPRESSIONS } from '../../src/codec/compression/compressor.js'
-import {
-  PARQUET_READERS,
-  parquetFiles,
-  type ParquetReader,
-  type ParquetTestOptions,
-} from './parquet-files.js'
-import { pythonReaders } from './python-readers.js'
-import { randomTables } from './random-batch.js'
+import type { Field } from '../../src/model/column-type.js'
+import { canonicalRows, expectRows, withoutMidnight, type Canonical } from './canonical-rows.js'
+import { encodeParquet, PARQUET_READERS, parquetFiles, type ParquetTestOptions } from './parquet-files.js'
+import { PYTHON_TIMEOUT_MS, pythonReaders, readByPython, type WrittenFile } from './python-readers.js'
+import { randomTables, type RandomTable } from './random-batch.js'
 import { typesTable } from './types-table.js'
 import { SHAPE_FIELDS, shapes } from './value-shapes.js'
 
@@ -25,42 +23,57 @@ const randomOptions: fc.Arbitrary<ParquetTestOptions> = fc.record({
   encodings: fc.constantFrom('v1', 'v2'),
 })
 
-/** Every kind of column, also as the elements of lists, with its extremes; null and not; none, one and many batches and row groups. */
-async function expectRandomTables(readers: readonly ParquetReader[], numRuns: number): Promise<void> {
-  await fc.assert(
-    fc.asyncProperty(randomTables, randomOptions, async ({ fields, batches }, options) => {
-      const built = batches.map((rows) => buildBatch(fields, rows))
-      await files.roundTrip(fields, built, options, readers)
-    }),
-    { numRuns, seed: 17 },
-  )
-}
+/** Of every compression. */
+const OPTIONS: readonly ParquetTestOptions[] = [
+  {},
+  { compression: 'snappy', pageBytes: 100, rowGroupRows: 33 },
+  { compression: 'gzip', encodings: 'v1' },
+  { compression: 'none', dictionary: false },
+]
+
+const built = ({ fields, batches }: RandomTable): Batch[] => batches.map((rows) => buildBatch(fields, rows))
 
 describe('a Parquet file of a random table', () => {
   it(`has the same values for ${PARQUET_READERS.join(', ')}, however it is cut, encoded and compressed`, async () => {
     expect(PARQUET_READERS.length).toBeGreaterThanOrEqual(3)
-    await expectRandomTables(PARQUET_READERS, 150)
+    await fc.assert(
+      fc.asyncProperty(randomTables, randomOptions, async (table, options) => {
+        await files.roundTrip(table.fields, built(table), options)
+      }),
+      { numRuns: 120, seed: 17 },
+    )
   })
 })
 
 const instruction = 'set TRUNKLINE_TEST_PYTHON to a Python that has it'
-describe.each(['pyarrow', 'polars'] as const)('a Parquet file read by %s', (reader) => {
+describe.each(['pyarrow', 'polars'] as const)('Parquet read by %s', (reader) => {
   const absent = !python.includes(reader)
   const note = absent ? ` (${reader} is not here: ${instruction})` : ''
-  it.skipIf(absent)(`has every value of the types table${note}`, async () => {
-    for (const options of [
-      {},
-      { compression: 'snappy', pageBytes: 100, rowGroupRows: 33 },
-      { compression: 'gzip', encodings: 'v1' },
-      { compression: 'none', dictionary: false },
-    ] satisfies ParquetTestOptions[]) {
-      const { fields, batch } = typesTable(100, true)
-      await files.roundTrip(fields, [batch], options, [reader])
-    }
-    await files.roundTrip(SHAPE_FIELDS, [shapes(0, 5000), shapes(5000, 9000)], {}, [reader])
-  })
 
-  it.skipIf(absent)(`has every value of random tables${note}`, async () => {
-    await expectRandomTables([reader], Number(process.env['TRUNKLINE_TEST_TABLES'] ?? 5))
-  })
+  it.skipIf(absent)(
+    `has every value of the types table, of many values and of random tables${note}`,
+    { timeout: PYTHON_TIMEOUT_MS },
+    async () => {
+      const written: WrittenFile[] = []
+      const expected: Canonical[][][] = []
+      const write = async (
+        fields: readonly Field[],
+        batches: readonly Batch[],
+        options: ParquetTestOptions,
+      ): Promise<void> => {
+        const rows = canonicalRows(batches)
+        expected.push(reader === 'polars' ? withoutMidnight(fields, rows) : rows)
+        written.push({ file: await files.save(await encodeParquet(fields, batches, options)), fields })
+      }
+      for (const options of OPTIONS) {
+        const { fields, batch } = typesTable(100, true)
+        await write(fields, [batch], options)
+      }
+      await write(SHAPE_FIELDS, [shapes(0, 5000), shapes(5000, 9000)], {})
+      const random = fc.sample(fc.tuple(randomTables, randomOptions), { numRuns: 40, seed: 19 })
+      for (const [table, options] of random) await write(table.fields, built(table), options)
+      const found = await readByPython(reader, written)
+      for (const [index, rows] of expected.entries()) expectRows(reader, found[index]!, rows)
+    },
+  )
 })

@@ -8,7 +8,10 @@ import { canonicalFloat, type Canonical } from './canonical-rows.js'
 
 const run = promisify(execFile)
 const script = fileURLToPath(new URL('read-columns.py', import.meta.url))
-export const PYTHON = process.env['TRUNKLINE_TEST_PYTHON'] ?? 'python3'
+const PYTHON = process.env['TRUNKLINE_TEST_PYTHON'] ?? 'python3'
+
+/** Most that a test waits for such a process, however busy the machine. */
+export const PYTHON_TIMEOUT_MS = 300_000
 
 /** Which of `pyarrow` and `polars` this machine's Python has. */
 export async function pythonReaders(): Promise<readonly string[]> {
@@ -23,17 +26,25 @@ export async function pythonReaders(): Promise<readonly string[]> {
   return found
 }
 
-/** By pyarrow or polars, in a process of its own. `output`: a file for what it found. */
-export async function readByPython(
-  reader: string,
-  file: string,
-  fields: readonly Field[],
-): Promise<Canonical[][]> {
-  const plan = `${file}.fields.json`
-  await writeFile(plan, JSON.stringify(fields.map(({ name, type }) => ({ name, type }))))
-  const { stdout } = await run(PYTHON, [script, reader, file, plan], { maxBuffer: 1 << 30 })
-  const rows = JSON.parse(stdout) as unknown[][]
-  return rows.map((row) => row.map((value, index) => fromPython(fields[index]!.type, value)))
+export interface WrittenFile {
+  readonly file: string
+  readonly fields: readonly Field[]
+}
+
+/** By pyarrow or polars, all files in one process: it takes seconds to begin. */
+export async function readByPython(reader: string, files: readonly WrittenFile[]): Promise<Canonical[][][]> {
+  const plan = `${files[0]!.file}.${reader}.json`
+  await writeFile(
+    plan,
+    JSON.stringify(
+      files.map(({ file, fields }) => ({ file, fields: fields.map(({ name, type }) => ({ name, type })) })),
+    ),
+  )
+  const { stdout } = await run(PYTHON, [script, reader, plan], { maxBuffer: 1 << 30 })
+  const tables = JSON.parse(stdout) as unknown[][][]
+  return tables.map((rows, table) =>
+    rows.map((row) => row.map((value, index) => fromPython(files[table]!.fields[index]!.type, value))),
+  )
 }
 
 /** Floats come as the bytes of a double. */

@@ -1,6 +1,5 @@
-"""Prints the rows of a file as JSON, in the form of canonical-rows.ts: READER FILE FIELDS, READER pyarrow or polars.
-
-The file is Parquet, an Arrow file or an Arrow stream, as its name ends in .parquet, .arrow or .arrows.
+"""Prints the rows of files as JSON, in the form of canonical-rows.ts: READER PLAN, READER pyarrow or polars, PLAN a JSON file of
+files and their fields. Each is Parquet, an Arrow file or an Arrow stream, as its name ends in .parquet, .arrow or .arrows.
 """
 import json
 import struct
@@ -109,8 +108,8 @@ def read_polars(file, fields):
     ]
 
 
-reader, file, plan = sys.argv[1:]
+reader, plan = sys.argv[1:]
 with open(plan) as content:
-    fields = json.load(content)
-columns = {"pyarrow": read_pyarrow, "polars": read_polars}[reader](file, fields)
-print(json.dumps([list(row) for row in zip(*columns)]))
+    files = json.load(content)
+read = {"pyarrow": read_pyarrow, "polars": read_polars}[reader]
+print(json.dumps([[list(row) for row in zip(*read(each["file"], each["fields"]))] for each in files]))
