@@ -171,10 +171,11 @@ async function prepareTarget(context: JobContext): Promise<void> {
 
 const configurationPath = ({ folder }: JobContext): string => join(folder, 'decoded.yaml')
 
-/** A type of its own for one column, the one that it has: what is told a type is decoded. */
+/** A type of its own for one column, the one that it has: what is told a type is decoded. None of the key, which would lose its place. */
 async function writeConfiguration(context: JobContext): Promise<void> {
   const { set, url } = context
-  const column = set.columns.find(({ name }) => name === set.rowNumber)
+  const column = set.columns.find(({ name, check }) => check === 'integer' && !set.primaryKey.includes(name))
+  if (column === undefined) throw new Error(`${set.name} has no whole numbers beside its key`)
   const lines = [
     'version: 1',
     'connections:',
@@ -186,7 +187,7 @@ async function writeConfiguration(context: JobContext): Promise<void> {
     '    streams:',
     `      public.${set.name}:`,
     '        mode: full_refresh',
-    `        types: { ${set.rowNumber}: ${column?.type ?? 'bigint'} }`,
+    `        types: { ${column.name}: ${column.type} }`,
   ]
   await writeFile(configurationPath(context), `${lines.join('\n')}\n`)
 }
