@@ -29,6 +29,8 @@ export interface ParquetWriterOptions {
   readonly rowGroupRows: number
   /** Memory that a row group in the making may hold. */
   readonly rowGroupBytes: number
+  /** How many writers hold rows at the moment, this one among them, and share those bytes. Absent: this one alone. */
+  readonly sharedBy?: () => number
   /** A page has about so many bytes before it is compressed, and at least one row. */
   readonly pageBytes: number
   readonly dictionary: boolean
@@ -49,7 +51,7 @@ export interface ParquetWriter {
 /** Fields that cannot be null become required columns; an interval becomes a group `{months, days, micros}`. */
 export function createParquetWriter(fields: readonly Field[], options: ParquetWriterOptions): ParquetWriter {
   const { elements, leaves } = parquetSchema(fields, { compact: true })
-  const { rowGroupRows, rowGroupBytes } = options
+  const { rowGroupRows, rowGroupBytes, sharedBy = () => 1 } = options
   const scratch = createScratch()
   const chunkOptions = {
     ...options,
@@ -106,7 +108,7 @@ export function createParquetWriter(fields: readonly Field[], options: ParquetWr
         groupRows += taken
         row += taken
         const full = groupRows === rowGroupRows
-        if (full || chunks.reduce((sum, chunk) => sum + chunk.heldBytes, 0) >= rowGroupBytes) {
+        if (full || chunks.reduce((sum, chunk) => sum + chunk.heldBytes, 0) >= rowGroupBytes / sharedBy()) {
           yield* finishGroup()
         }
       }

@@ -27,13 +27,16 @@ export class DataFile {
       format,
       fields,
       metadata,
+      sharedBy,
     }: {
       readonly format: FileFormat
       readonly fields: readonly Field[]
       readonly metadata: Readonly<Record<string, string>>
+      /** As {@link FileFormat.encoder} takes it. */
+      readonly sharedBy: () => number
     },
   ): Promise<DataFile> {
-    const encoder = format.encoder(fields, metadata)
+    const encoder = format.encoder(fields, metadata, sharedBy)
     return new DataFile(path, await store.create(path), encoder)
   }
 

@@ -14,8 +14,15 @@ export interface FileFormat {
   readonly suffix: string
   /** What its values cannot keep of these fields, or readers take for something else, as sentences; empty where nothing is lost. */
   losses(fields: readonly Field[]): readonly string[]
-  /** @param metadata what the file says of itself, where its format has a place for it */
-  encoder(fields: readonly Field[], metadata: Readonly<Record<string, string>>): FileEncoder
+  /**
+   * @param metadata what the file says of itself, where its format has a place for it
+   * @param sharedBy how many files are in the making at the moment, this one among them: what the format may hold back is of all of them
+   */
+  encoder(
+    fields: readonly Field[],
+    metadata: Readonly<Record<string, string>>,
+    sharedBy: () => number,
+  ): FileEncoder
   /** The FROM item by which SQL of DuckDB reads such files as these fields; null where it cannot, and `read` does. */
   scanSql(fields: readonly Field[], files: readonly string[]): string | null
   /**

@@ -50,8 +50,15 @@ export async function createParquetFormat(options: FormatOptions): Promise<FileF
     name: 'parquet',
     suffix: '.parquet',
     losses: parquetLosses,
-    encoder: (fields, metadata) =>
-      createParquetWriter(fields, { ...layout, compression, compress, metadata, createdBy: CREATED_BY }),
+    encoder: (fields, metadata, sharedBy) =>
+      createParquetWriter(fields, {
+        ...layout,
+        sharedBy,
+        compression,
+        compress,
+        metadata,
+        createdBy: CREATED_BY,
+      }),
     scanSql: scanParquet,
   }
 }

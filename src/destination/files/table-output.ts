@@ -14,7 +14,7 @@ import { partName, partitionFolder } from './data-path.js'
 import type { FileFormat } from './file-format.js'
 import type { SavedFile } from './manifest.js'
 
-/** Files being written at once; each holds what its encoder gathers. The one that was not written to for longest makes way. */
+/** Files being written at once; together they hold what one may. The one that was not written to for longest makes way. */
 const MAX_OPEN_FILES = 16
 /** So many values are a column of many, taken for one of few. */
 const MAX_PARTITIONS = 10_000
@@ -131,7 +131,8 @@ export class TableOutput {
     const { store, format, fields, metadata, folder, nextPart } = this.#options
     const name = partName(nextPart(), format.suffix)
     const path = key === '' ? `${folder}/${name}` : `${folder}/${key}/${name}`
-    const file = await DataFile.create(store, path, { format, fields, metadata })
+    const sharedBy = (): number => Math.max(1, this.#open.size)
+    const file = await DataFile.create(store, path, { format, fields, metadata, sharedBy })
     this.#open.set(key, file)
     return file
   }

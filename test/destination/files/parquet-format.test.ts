@@ -33,7 +33,7 @@ async function encode(
   batches: readonly ReturnType<typeof buildBatch>[],
   options: Readonly<Record<string, string>> = {},
 ): Promise<Buffer> {
-  const encoder = (await createParquetFormat(options)).encoder(fields, { 'trunkline.stream': 's.t' })
+  const encoder = (await createParquetFormat(options)).encoder(fields, { 'trunkline.stream': 's.t' }, () => 1)
   const pieces = batches.flatMap((batch) => [...encoder.add({ batch, start: 0, count: batch.rowCount })])
   return Buffer.concat([...pieces, ...encoder.end()].flat())
 }

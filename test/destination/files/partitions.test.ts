@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { Batch } from '../../../src/batch/batch.js'
 import type { FileLayout } from '../../../src/destination/files/files-destination.js'
 import { createJsonlFormat } from '../../../src/destination/files/jsonl-format.js'
+import { createParquetFormat } from '../../../src/destination/files/parquet-format.js'
 import { silentLogger, type LogFields } from '../../../src/model/log.js'
 import { ID, NOTE, inRun, landingOf, makeCheckpoint, orders, runOf } from '../../../src/testing/landings.js'
 import { makeBatch } from '../../../src/testing/make-batch.js'
@@ -124,6 +125,37 @@ it('a file that cannot be read back is named without the value that it lies unde
   expect(failure).toMatch(/DESTINATION_FAILED|cannot be read back/)
   expect(failure).toContain(path.basename(file))
   expect(failure).not.toContain('canary')
+})
+
+it('files that are in the making at once share the memory that one may hold rows in', async () => {
+  const format = await createParquetFormat({ row_group_bytes: '100000', dictionary: 'false' })
+  const batches = (values: number): readonly Batch[] =>
+    Array.from({ length: 40 }, (_, batch) =>
+      orders(
+        ...Array.from({ length: 400 }, (_, row) => [batch * 400 + row, `note ${row % values}`] as const),
+      ),
+    )
+  const longestGroup = async (values: number): Promise<number> => {
+    const parquet = await makeFilesPlace(format)
+    try {
+      const destination = parquet.create({ layout: byNote })
+      await inRun(destination, runOf(), async () => {
+        const writer = await destination.begin(landingOf({ landing: 'append', key: null, deletes: 'ignore' }))
+        for (const batch of batches(values)) await writer.write(batch)
+        await writer.commit(makeCheckpoint('1'))
+      })
+      const files = path.join(parquet.folder, 'public.orders', '**', '*.parquet')
+      const [row] = await parquet.query(
+        `SELECT max(row_group_num_rows)::INTEGER FROM parquet_metadata('${files}')`,
+      )
+      return Number(row?.[0])
+    } finally {
+      await parquet.remove()
+    }
+  }
+  const alone = await longestGroup(1)
+  expect(alone).toBeLessThan(16_000)
+  expect(await longestGroup(8)).toBeLessThan(alone / 4)
 })
 
 async function* one(batch: Batch): AsyncGenerator<Batch> {
