@@ -1,9 +1,6 @@
 /**
- * Every destination from servers: tables of many types and shapes are synced by the library, read by somebody else, and every value is
- * compared with what the server prints for it; then they change, and are synced and compared again.
- *
- * How a server is read does not depend on where that lands: each destination is tested on the newest server, and on one of the older ones.
- * TRUNKLINE_ORACLE=full, or majors that are named (TRUNKLINE_TEST_PG, `npm run test:all`): each on each.
+ * Every destination from every server: tables of many types and shapes are synced by the library, read by somebody else, and every value
+ * is compared with what the server prints for it; then they change, and are synced and compared again.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { TableName } from '../../src/destination/contract.js'
@@ -16,7 +13,7 @@ import type { Field } from '../../src/model/column-type.js'
 import { quoteIdent } from '../../src/postgres/quote.js'
 import { normalRows, readNormal } from '../../src/testing/landings.js'
 import type { Place } from '../../src/testing/place.js'
-import { areDefaultMajors, majorsUnderTest, onEachServer, type TestDatabase } from '../server/servers.js'
+import { onEachServer, type TestDatabase } from '../server/servers.js'
 import type { S3Server } from '../store/s3-server.js'
 import { makeCustomPlace } from './custom-destination.js'
 import { makeDuckDbPlace } from './duckdb/duckdb-place.js'
@@ -108,14 +105,6 @@ const [parquet, arrow, csv, jsonl] = await Promise.all([
   createJsonlFormat({}),
 ])
 
-const EACH_ON_EACH = process.env['TRUNKLINE_ORACLE'] === 'full' || !areDefaultMajors()
-
-/** Of destinations in a row, which are tested there. */
-function isTestedOn(major: number, index: number): boolean {
-  const older = majorsUnderTest().slice(0, -1)
-  return EACH_ON_EACH || !older.includes(major) || older[index % older.length] === major
-}
-
 onEachServer('every destination', (server) => {
   let source: TestDatabase
   let target: TestDatabase
@@ -139,8 +128,7 @@ onEachServer('every destination', (server) => {
     'one of one’s own': makeCustomPlace,
   }
 
-  const tested = Object.entries(destinations).filter((_, index) => isTestedOn(server.major, index))
-  describe.each(tested)('%s', (_, makePlace) => {
+  describe.each(Object.entries(destinations))('%s', (_, makePlace) => {
     test('has every value of every table, and again after they changed', async () => {
       source = await server.createDatabase()
       await source.sql(typesSql)
