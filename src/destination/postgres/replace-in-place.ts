@@ -17,7 +17,7 @@ import { keyStandsInTheWay, rowsKeptBack } from './refusals.js'
 import { quoteOnly, quoteTable } from './state-layout.js'
 import { executeWithShortWaits } from './table-lock.js'
 import type { MadeParts, PresentColumn, PresentTable } from './target-table.js'
-import { readTable } from './target-table.js'
+import { isUniqueOver, readTable, sameNames } from './target-table.js'
 import type { TargetColumn } from './target-types.js'
 import { executeForTriggers } from './write-session.js'
 
@@ -63,7 +63,7 @@ export async function replaceInPlace(
 
   const names = [...columns.map(({ field }) => field.name), ...ownColumns]
   const match = primaryKey ?? kept
-  if (match !== null && aligned.uniqueKeys.some((unique) => sameNames(unique, match))) {
+  if (match !== null && isUniqueOver(aligned, match)) {
     await executeForTriggers(
       connection,
       `DELETE FROM ${rows} AS t WHERE ${formatGone('true', from, match)};
@@ -272,8 +272,4 @@ async function assertAllArrived(
   )
   const [there, expected] = [Number(counts?.there), Number(counts?.expected)]
   if (there !== expected) throw rowsKeptBack(landing, there, expected)
-}
-
-function sameNames(one: readonly string[], other: readonly string[]): boolean {
-  return one.length === other.length && one.every((name) => other.includes(name))
 }

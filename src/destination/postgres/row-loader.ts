@@ -51,6 +51,7 @@ export function mayPassUndecoded(
 export class RowLoader {
   readonly #options: RowLoaderOptions
   #open: OpenCopy | null = null
+  #taken = 0
 
   constructor(options: RowLoaderOptions) {
     this.#options = options
@@ -66,9 +67,9 @@ export class RowLoader {
     this.#options.onBatchDone?.(batch)
   }
 
-  /** @throws DESTINATION_FAILED where the server took another number of rows than it was sent */
-  async finish(): Promise<void> {
-    if (this.#open === null) return
+  /** @returns rows that the server has taken in all. @throws DESTINATION_FAILED where they are not as many as it was sent */
+  async finish(): Promise<number> {
+    if (this.#open === null) return this.#taken
     const { copy, encoder, rows } = this.#open
     await copy.write(encoder.trailer)
     const taken = await copy.finish()
@@ -76,6 +77,8 @@ export class RowLoader {
     const { connection, table, hasTriggers } = this.#options
     if (taken !== rows) throw rowsLeftOut(table, taken, rows)
     if (hasTriggers) await connection.execute(AFTER_TRIGGERS)
+    this.#taken += taken
+    return this.#taken
   }
 
   async discard(): Promise<void> {

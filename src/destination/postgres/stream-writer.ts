@@ -37,7 +37,7 @@ import { RowLoader, mayPassUndecoded } from './row-loader.js'
 import { formatTable, generationTable, quoteOnly, quoteTable } from './state-layout.js'
 import { writePartial, writeState, type StateOrigin } from './state-store.js'
 import { executeWithShortWaits } from './table-lock.js'
-import { isTheirs, readTable, type MadeParts, type PresentTable } from './target-table.js'
+import { isTheirs, isUniqueOver, readTable, type MadeParts, type PresentTable } from './target-table.js'
 import { targetColumns, type TargetColumn } from './target-types.js'
 import { beginWriting, commitWriting } from './write-session.js'
 import type { WriterContext } from './writer-context.js'
@@ -61,6 +61,8 @@ export class PostgresStreamWriter implements StreamWriter {
   #targetExists: boolean
   /** The target was made in this transaction. */
   #made = false
+  /** Its rows, where they are what was copied into it in this transaction; null: they have to be counted. */
+  #copied: number | null = null
   #temporaries = 0
   #running = 0
   /** Whether it takes place is for the server to say. */
@@ -117,6 +119,7 @@ export class PostgresStreamWriter implements StreamWriter {
       await writePartial(this.#connection, saved)
       await this.#commitSurely(() => this.#context.isSaved(saved))
       this.#made = false
+      this.#copied = null
       this.#context.onSaved(saved)
       try {
         await beginWriting(this.#connection)
@@ -132,6 +135,7 @@ export class PostgresStreamWriter implements StreamWriter {
       this.#requireNewGeneration()
       await this.#applyWritten()
       const staged = await this.#loadTemporary(this.#columns, rows)
+      this.#copied = null
       await this.#replaceFrom(staged)
       await this.#connection.execute(`DROP TABLE ${staged}`)
     })
@@ -140,7 +144,7 @@ export class PostgresStreamWriter implements StreamWriter {
   liveCount(): Promise<number> {
     return this.#do('counting rows', async () => {
       await this.#applyWritten()
-      return this.#count(this.#isLive())
+      return this.#copied ?? this.#count(this.#isLive())
     })
   }
 
@@ -159,6 +163,7 @@ export class PostgresStreamWriter implements StreamWriter {
       const isGone = formatGone(this.#isLive(), staged, key)
       const gone = await this.#count(isGone)
       if (gone > guard.maxDeleted) throw massDelete(this.#landing.stream, gone, guard.maxDeleted)
+      this.#copied = null
       const soft = this.#landing.deletes === 'soft' && !this.#context.fresh
       if (gone > 0) await removeRows(this.#connection, { rows: this.#rows(), isGone, soft })
       await this.#connection.execute(`DROP TABLE ${staged}`)
@@ -212,7 +217,11 @@ export class PostgresStreamWriter implements StreamWriter {
       await this.#do('committing', async () => {
         await this.#applyWritten()
         const made = fresh ? await this.#swap() : this.#madeByNow()
-        for (const sql of this.#commentStatements(fresh ? null : present)) await this.#connection.execute(sql)
+        const fields = this.#columns.map(({ field }) => field)
+        const comments = { fields, present: fresh ? null : present }
+        for (const sql of formatComments(this.#landing.table, this.#landing.comments, comments)) {
+          await this.#connection.execute(sql)
+        }
         await this.#writeState(checkpoint, made)
         await this.#commitSurely(() => this.#context.isCommitted(this.#origin()))
       })
@@ -310,6 +319,7 @@ export class PostgresStreamWriter implements StreamWriter {
     this.#names = new Set([...this.#columns.map(({ field }) => field), ...this.#own].map(({ name }) => name))
     this.#targetExists = true
     this.#made = true
+    this.#copied = 0
   }
 
   async #openLoader(): Promise<RowLoader> {
@@ -328,18 +338,10 @@ export class PostgresStreamWriter implements StreamWriter {
 
   #loadInto(table: string, columns: readonly TargetColumn[]): RowLoader {
     const { onBatchDone } = this.#landing
-    const { signal, fresh } = this.#context
+    const { connection, signal, fresh } = this.#context
     const isTarget = table === quoteTable(this.#target)
     const [freeze, hasTriggers] = [this.#made && isTarget, !fresh && isTarget]
-    return new RowLoader({
-      connection: this.#connection,
-      table,
-      columns,
-      freeze,
-      onBatchDone,
-      hasTriggers,
-      signal,
-    })
+    return new RowLoader({ connection, table, columns, freeze, onBatchDone, hasTriggers, signal })
   }
 
   /** Stages batches beside what `write` takes; returns the table's SQL name. */
@@ -371,8 +373,9 @@ export class PostgresStreamWriter implements StreamWriter {
   async #applyWritten(): Promise<void> {
     const loader = this.#loader
     this.#loader = null
-    await loader?.finish()
+    const taken = (await loader?.finish()) ?? 0
     if (this.#context.fresh) await this.#createTarget()
+    if (this.#copied !== null) this.#copied += taken
     const changes = this.#changes.splice(0)
     if (changes.length > 0) {
       await executeWithShortWaits(this.#connection, changes.join('; '), this.#context.signal)
@@ -400,9 +403,7 @@ export class PostgresStreamWriter implements StreamWriter {
   #replaceFrom(from: string): Promise<void> {
     const key = this.#requireKey()
     const { fresh, present } = this.#context
-    const isKey = (unique: readonly string[]): boolean =>
-      unique.length === key.length && key.every((name) => unique.includes(name))
-    const findsConflicts = !fresh && present?.uniqueKeys.some(isKey) === true
+    const findsConflicts = !fresh && present !== null && isUniqueOver(present, key)
     return replaceRows(this.#connection, this.#stagedIn(from), { key, findsConflicts })
   }
 
@@ -427,11 +428,6 @@ export class PostgresStreamWriter implements StreamWriter {
   async #writeState(checkpoint: Checkpoint, made: MadeParts | null): Promise<void> {
     const oid = await writeState(this.#connection, { ...this.#origin(), checkpoint, made })
     if (!this.#context.fresh && oid !== this.#context.present?.oid) throw notTheTable(this.#landing)
-  }
-
-  #commentStatements(present: PresentTable | null): readonly string[] {
-    const fields = this.#columns.map(({ field }) => field)
-    return formatComments(this.#landing.table, this.#landing.comments, { fields, present })
   }
 
   async #count(where: string): Promise<number> {

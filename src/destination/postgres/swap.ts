@@ -26,7 +26,7 @@ import {
   type TablePart,
 } from './table-parts.js'
 import type { PresentTable } from './target-table.js'
-import { readTable } from './target-table.js'
+import { isUniqueOver, readTable } from './target-table.js'
 
 /**
  * Inside the caller's transaction, which holds nothing of the present table yet, or only reads it. True: the present table stayed.
@@ -138,12 +138,7 @@ async function stayAndReplace(
     signal,
   )
   await assertSame(connection, generation, present)
-  const byKey =
-    primaryKey !== null &&
-    present.uniqueKeys.some(
-      (unique) =>
-        unique.length === primaryKey.length && primaryKey.every((column) => unique.includes(column)),
-    )
+  const byKey = primaryKey !== null && isUniqueOver(present, primaryKey)
   if (!byKey) {
     const filled = await findFilled(
       connection,

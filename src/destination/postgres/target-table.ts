@@ -24,6 +24,16 @@ export interface PresentTable {
   readonly uniqueKeys: readonly (readonly string[])[]
 }
 
+/** Whether INSERT finds conflicts by just these columns. */
+export function isUniqueOver({ uniqueKeys }: PresentTable, columns: readonly string[]): boolean {
+  return uniqueKeys.some((unique) => sameNames(unique, columns))
+}
+
+/** In whatever order. */
+export function sameNames(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((name) => other.includes(name))
+}
+
 interface TableRow {
   readonly oid: number
   readonly kind: string
