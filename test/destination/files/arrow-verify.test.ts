@@ -42,7 +42,13 @@ describe.each<[string, Record<string, string>]>([
     const format = await createArrowFormat(options)
     const name = `${randomUUID()}${format.suffix}`
     const ranges = batches.map((batch) => ({ batch, start: 0, count: batch.rowCount }))
-    await store.put(name, encoded(format.encoder(batches[0]!.fields, {}, () => 1), ranges))
+    await store.put(
+      name,
+      encoded(
+        format.encoder(batches[0]!.fields, {}, () => 1),
+        ranges,
+      ),
+    )
     return name
   }
 
@@ -145,7 +151,10 @@ it('a value of any kind that another one took the place of in an Arrow file is f
       const [first, second, third] = [read(0), read(1), read(2)]
       const expected = buildBatch([field], [[first], [second], [third]])
       const other = buildBatch([field], [[index % 4 === 0 ? null : third], [second], [third]])
-      const bytes = encoded(format.encoder([field], {}, () => 1), [{ batch: other, start: 0, count: 3 }])
+      const bytes = encoded(
+        format.encoder([field], {}, () => 1),
+        [{ batch: other, start: 0, count: 3 }],
+      )
       await store.put('changed.arrow', bytes)
       const compared = { format, store, rows: one(expected), fields: [field], files: ['changed.arrow'] }
       expect(await verifyFiles(compared), field.name).toEqual(ONE_DIFFERS)

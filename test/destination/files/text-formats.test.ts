@@ -42,7 +42,13 @@ async function writeFiles(format: FileFormat, batches: readonly Batch[]): Promis
       { batch, start: 0, count: half },
       { batch, start: half, count: batch.rowCount - half },
     ]
-    await writeFile(path, encoded(format.encoder(batch.fields, {}, () => 1), ranges))
+    await writeFile(
+      path,
+      encoded(
+        format.encoder(batch.fields, {}, () => 1),
+        ranges,
+      ),
+    )
     paths.push(path)
   }
   return paths
