@@ -1,10 +1,6 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api'
 import fc from 'fast-check'
 import { parquetMetadata, parquetReadObjects } from 'hyparquet'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Batch } from '../../src/batch/batch.js'
 import type { RowRange } from '../../src/batch/row-range.js'
 import { buildBatch } from '../../src/batch/build-batch.js'
@@ -12,24 +8,12 @@ import { columnFormatter } from '../../src/batch/format-value.js'
 import { valueReader } from '../../src/batch/rows.js'
 import { createParquetFile, type ParquetOptions } from '../../src/codec/parquet-file.js'
 import type { Field } from '../../src/model/column-type.js'
+import { parquetFiles } from './parquet-files.js'
 import { SAMPLE_FIELDS, sampleBatch } from './sample-batch.js'
 
-let folder: string
-let duckdb: DuckDBConnection
+const files = parquetFiles()
 /** The last one written. */
 let file: string
-let fileCount = 0
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'trunkline-parquet-'))
-  duckdb = await (await DuckDBInstance.create(':memory:')).connect()
-  await duckdb.run(`SET TimeZone = 'UTC'`)
-})
-
-afterAll(async () => {
-  duckdb.closeSync()
-  await rm(folder, { recursive: true })
-})
 
 const whole = (batch: Batch): RowRange => ({ batch, start: 0, count: batch.rowCount })
 
@@ -45,11 +29,8 @@ function encode(
 }
 
 async function readWithDuckDb(pieces: Uint8Array[], expressions: string): Promise<unknown[][]> {
-  // A name of its own: DuckDB caches what it read, and takes a file changed within a tick of the clock for the same.
-  file = join(folder, `${fileCount++}.parquet`)
-  await writeFile(file, Buffer.concat(pieces))
-  const reader = await duckdb.runAndReadAll(`SELECT ${expressions} FROM read_parquet('${file}')`)
-  return reader.getRowsJson()
+  file = await files.save(Buffer.concat(pieces))
+  return files.query(`SELECT ${expressions} FROM read_parquet('${file}')`)
 }
 
 const DUCKDB_TYPES: Record<string, string> = {
@@ -165,8 +146,8 @@ describe('a Parquet file read by DuckDB', () => {
       const pieces = encode(SAMPLE_FIELDS, [batches.map(whole)])
       const rows = await readWithDuckDb(pieces, 'count(*)')
       expect(rows).toEqual([[batches[0]?.rowCount === 3 ? '3' : '0']])
-      const described = await duckdb.runAndReadAll(`DESCRIBE SELECT * FROM read_parquet('${file}')`)
-      const types = Object.fromEntries(described.getRowsJson().map((row) => [row[0], row[1]]))
+      const described = await files.query(`DESCRIBE SELECT * FROM read_parquet('${file}')`)
+      const types = Object.fromEntries(described.map(([name, type]) => [name, type]))
       expect(types).toEqual(DUCKDB_TYPES)
     }
   })

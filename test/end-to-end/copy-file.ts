@@ -18,6 +18,7 @@ import { resolveConnection } from '../../src/postgres/resolve-connection.js'
 import type { Source } from '../../src/source/contract.js'
 import { createPostgresSource } from '../../src/source/postgres-source.js'
 import { runSync } from '../../src/sync/engine.js'
+import { textRows } from '../destination/duckdb/text-rows.js'
 
 export interface RunOptions extends SyncOptions {
   readonly url?: string
@@ -122,15 +123,7 @@ export class CopyFile {
   async rows(sql: string, values: string[] = []): Promise<Record<string, string | null>[]> {
     const connection = this.#open.getStore()
     if (connection === undefined) return await this.whileOpen(() => this.rows(sql, values))
-    const reader = await connection.runAndReadAll(sql, values)
-    const names = reader.columnNames()
-    return reader
-      .getRows()
-      .map((row) =>
-        Object.fromEntries(
-          names.map((name, index) => [name, row[index] === null ? null : String(row[index])]),
-        ),
-      )
+    return textRows(connection, sql, values)
   }
 
   /** Opens the file once for all the rows that `work` asks for, which is the longest part of a look. No run can begin meanwhile. */

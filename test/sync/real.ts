@@ -12,6 +12,7 @@ import type { Source } from '../../src/source/contract.js'
 import { createPostgresSource } from '../../src/source/postgres-source.js'
 import { runSync } from '../../src/sync/engine.js'
 import { SPEC } from './model/world.js'
+import { textRows } from '../destination/duckdb/text-rows.js'
 
 export class Warehouse {
   readonly file: string
@@ -75,15 +76,7 @@ export class Warehouse {
     const instance = await DuckDBInstance.create(this.file, { access_mode: 'READ_ONLY' })
     const connection = await instance.connect()
     try {
-      const reader = await connection.runAndReadAll(sql)
-      const names = reader.columnNames()
-      return reader
-        .getRows()
-        .map((row) =>
-          Object.fromEntries(
-            names.map((name, index) => [name, row[index] === null ? null : String(row[index])]),
-          ),
-        )
+      return await textRows(connection, sql)
     } finally {
       connection.closeSync()
       instance.closeSync()
